@@ -1,0 +1,70 @@
+"""The command line: one module per command, loaded only when it is called, so that `lvo --help` starts at once."""
+
+import importlib
+import sys
+
+import click
+
+from lvo import RESEARCH_USE_ONLY, __version__
+from lvo.errors import LvoError, UsageError
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "run": "Analyse studies: DICOM in, finding, maps, report and DICOM results out.",
+    "inspect": "Show the series of a study: role, geometry, why chosen or not.",
+    "phantom": "Write a synthetic DICOM study whose truth is known.",
+    "train": "Train the artery network on synthetic heads.",
+    "export": "Turn a trained network into a checked ONNX model.",
+    "info": "List models, hashes, configuration keys and versions.",
+    "doctor": "Check that this installation can run.",
+}
+"""Name and one-line help of each command; `lvo.cli.<name>` holds its `command`."""
+
+
+class _LazyGroup(click.Group):
+    """Knows every command by name and imports its module when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"lvo.cli.{cmd_name}").command
+        if not isinstance(command, click.Command):
+            msg = f"lvo.cli.{cmd_name}.command must be a click command"
+            raise TypeError(msg)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, help=f"Find large-vessel occlusions on CT angiography.\n\n{RESEARCH_USE_ONLY}")
+@click.version_option(__version__, prog_name="lvo")
+def _lvo() -> None:
+    """Root of the command line."""
+
+
+def main() -> None:
+    """Run the command line: exit status 0 analysed, 1 failed, 2 wrong usage, 3 not assessable.
+
+    This is the one boundary where errors turn into one line on stderr.
+    """
+    try:
+        status = _lvo.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("lvo: interrupted; nothing half-written was left", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except UsageError as error:
+        click.echo(f"lvo: {error}", err=True)
+        sys.exit(2)
+    except LvoError as error:
+        click.echo(f"lvo: {error}", err=True)
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)

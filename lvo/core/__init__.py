@@ -1,0 +1,1 @@
+"""Value types that cross the stages: numpy only, frozen, no files, no clock."""

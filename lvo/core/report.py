@@ -1,0 +1,232 @@
+"""The one typed result of a study. Everything else delivers, batches, trains or audits this."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lvo.core.outcome import Outcome
+from lvo.core.study import Role
+from lvo.core.volume import Volume
+
+__all__ = [
+    "Call", "CollateralFilling", "Criterion", "CriterionCheck", "CtaResult", "Curve", "Finding", "ModelUse", "PerfusionResult",
+    "QualityNote", "Report", "SeriesRow", "Severity", "Side", "Site", "TerritoryVolume",
+]  # fmt: skip
+
+
+class Call(StrEnum):
+    """The three-way answer on a large-vessel occlusion. None of them rules an occlusion out."""
+
+    SUSPECTED = "suspected"
+    INDETERMINATE = "indeterminate"
+    NOT_DETECTED = "not_detected"
+
+
+class Side(StrEnum):
+    """The patient's side."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    BOTH = "both"
+    MIDLINE = "midline"
+
+
+class Site(StrEnum):
+    """The most proximal artery that is interrupted."""
+
+    ICA = "ICA"
+    ICA_T = "ICA-T"
+    M1 = "M1"
+    M2 = "M2"
+    A1 = "A1"
+    A2 = "A2"
+    P1 = "P1"
+    BA = "BA"
+    VA = "VA"
+
+
+class Severity(StrEnum):
+    """How much a quality note matters: a refusal means the part was not judged."""
+
+    INFO = "info"
+    WARNING = "warning"
+    REFUSAL = "refusal"
+
+
+@dataclass(frozen=True, slots=True)
+class QualityNote:
+    """One thing a reader should know about the images or the analysis."""
+
+    code: str
+    severity: Severity
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    """What became of one series, and why."""
+
+    series_instance_uid: str
+    role: Role
+    used: bool
+    reason: str
+    n_instances: int
+    description: str = ""
+    geometry: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The call on a large-vessel occlusion and what speaks for it.
+
+    Args:
+        call: three-way answer.
+        probability: 0 to 1, calibrated on synthetic heads.
+        threshold: probability from which the call is "suspected".
+        side: the patient's side, None when nothing is suspected.
+        site: the most proximal interrupted artery, None when unknown.
+        location_lps_mm: where the artery stops, None when unknown.
+        evidence: sentences that say why, most important first.
+    """
+
+    call: Call
+    probability: float
+    threshold: float
+    side: Side | None
+    site: Site | None
+    location_lps_mm: tuple[float, float, float] | None
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TerritoryVolume:
+    """Opacified artery found in one territory on each side; `ratio` is smaller / larger, None where both are empty."""
+
+    territory: str
+    left_ml: float
+    right_ml: float
+    ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CollateralFilling:
+    """Filling beyond the occlusion: Tan score 0 to 3 and the ratio (affected / other side) it comes from."""
+
+    score: int
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CtaResult:
+    """What the CT angiogram shows."""
+
+    finding: Finding
+    vessels: tuple[TerritoryVolume, ...]
+    collateral: CollateralFilling | None
+    arterial_hu: float
+    phase: str
+    notes: tuple[QualityNote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """A time-attenuation curve: (T,) seconds, (T,) HU above baseline, and the voxels it was averaged from."""
+
+    times_s: NDArray[np.float64]
+    enhancement_hu: NDArray[np.float64]
+    location_lps_mm: tuple[float, float, float]
+    n_voxels: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PerfusionResult:
+    """What the CT perfusion shows; `maps` has cbf, cbv, mtt, tmax, delay, core, hypoperfusion and brain on the CTP grid.
+
+    Args:
+        core_ml: tissue below the core threshold inside the hypoperfused tissue.
+        hypoperfusion_ml: tissue above the Tmax threshold.
+        mismatch_ml: hypoperfusion minus core.
+        mismatch_ratio: hypoperfusion / core, None where the core is 0.
+        hir: hypoperfusion intensity ratio, Tmax>10 s / Tmax>6 s, None where there is no hypoperfusion.
+        cbv_index: mean CBV in the hypoperfused tissue / mean CBV of normal tissue, None where there is no hypoperfusion.
+        side: side of the lesion, None without one.
+        volumes_ml: volume at each band, keyed "tmax>6" or "rcbf<30".
+        thresholds: named settings with unit in the name, as used.
+    """
+
+    core_ml: float
+    hypoperfusion_ml: float
+    mismatch_ml: float
+    mismatch_ratio: float | None
+    hir: float | None
+    cbv_index: float | None
+    side: Side | None
+    volumes_ml: Mapping[str, float]
+    thresholds: Mapping[str, float]
+    aif: Curve
+    vof: Curve
+    maps: Mapping[str, Volume]
+    notes: tuple[QualityNote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionCheck:
+    """One condition of a rule: what is looked at, the value found (None when unknown), the rule, and whether it is met."""
+
+    what: str
+    value: float | str | None
+    rule: str
+    met: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """The selection rule of one trial or guideline, evaluated; never a verdict."""
+
+    name: str
+    source: str
+    date: str
+    met: bool | None
+    checks: tuple[CriterionCheck, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """A model that took part in the result."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """Everything known about one study after the analysis.
+
+    Args:
+        study_instance_uid: DICOM Study Instance UID; there is no patient identity.
+        cta: outcome of the CT angiogram.
+        perfusion: outcome of the CT perfusion.
+        series: what became of every series.
+        criteria: selection rules, evaluated.
+        quality: notes on the images and on the analysis.
+        models: models used.
+        config_sha256: hash of the resolved configuration.
+        timings_s: seconds per stage.
+        volumes: images the outputs are drawn from: "cta", "arteries" (probability on the CTA grid), "brain"; absent when
+            the CTA was not analysed.
+    """
+
+    study_instance_uid: str
+    cta: Outcome[CtaResult]
+    perfusion: Outcome[PerfusionResult]
+    series: tuple[SeriesRow, ...]
+    criteria: tuple[Criterion, ...]
+    quality: tuple[QualityNote, ...]
+    models: tuple[ModelUse, ...]
+    config_sha256: str
+    timings_s: Mapping[str, float]
+    volumes: Mapping[str, Volume] = field(default_factory=dict)

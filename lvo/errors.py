@@ -1,0 +1,46 @@
+"""Everything that `lvo` raises on purpose.
+
+LvoError
+├── UsageError          (ValueError)   the command or the configuration asks for something impossible
+│   └── ConfigError                    a configuration file has an unknown key, a wrong type or an impossible value
+├── InputError          (ValueError)   what was given cannot be read as imaging data
+│   ├── SelectionError                 no series of the study can play the role that is needed
+│   └── GeometryError                  the images of a series do not form one complete volume
+├── ModelError          (RuntimeError) a model is missing, altered, or does not fit its manifest
+└── OutputError         (OSError)      results cannot be written
+
+Each class also inherits the builtin it refines, so callers may catch either. Messages say what was found, what was needed
+and what to do. They carry no patient identity. "Could not judge" is not an error: see `lvo.core.outcome.NotAssessable`.
+"""
+
+
+class LvoError(Exception):
+    """Base of every error that `lvo` raises on purpose."""
+
+
+class UsageError(LvoError, ValueError):
+    """The command or the configuration asks for something impossible."""
+
+
+class ConfigError(UsageError):
+    """A configuration file has an unknown key, a wrong type or an impossible value."""
+
+
+class InputError(LvoError, ValueError):
+    """What was given cannot be read as imaging data."""
+
+
+class SelectionError(InputError):
+    """No series of the study can play the role that is needed."""
+
+
+class GeometryError(InputError):
+    """The images of a series do not form one complete volume."""
+
+
+class ModelError(LvoError, RuntimeError):
+    """A model is missing, altered, or does not fit its manifest."""
+
+
+class OutputError(LvoError, OSError):
+    """Results cannot be written."""
