@@ -6,7 +6,7 @@ import sys
 import click
 
 from lvo import RESEARCH_USE_ONLY, __version__
-from lvo.errors import LvoError, UsageError
+from lvo.cli.boundary import FAILED, guarded
 
 __all__ = ["main"]
 
@@ -16,6 +16,7 @@ COMMANDS = {
     "phantom": "Write a synthetic DICOM study whose truth is known.",
     "train": "Train the artery network on synthetic heads.",
     "export": "Turn a trained network into a checked ONNX model.",
+    "calibrate": "Fit the call on the maps of a network.",
     "info": "List models, hashes, configuration keys and versions.",
     "doctor": "Check that this installation can run.",
 }
@@ -44,27 +45,22 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, help=f"Find large-vessel occlusions on CT angiography.\n\n{RESEARCH_USE_ONLY}")
 @click.version_option(__version__, prog_name="lvo")
-def _lvo() -> None:
+@click.option("--debug", is_flag=True, help="Show the traceback of an internal error.")
+@click.pass_context
+def _lvo(context: click.Context, *, debug: bool) -> None:
     """Root of the command line."""
+    context.obj = debug
 
 
 def main() -> None:
-    """Run the command line: exit status 0 analysed, 1 failed, 2 wrong usage, 3 not assessable.
-
-    This is the one boundary where errors turn into one line on stderr.
-    """
+    """Run the command line: exit status 0 analysed, 1 failed, 2 wrong usage, 3 not assessable."""
+    debug = "--debug" in sys.argv[1:2]
     try:
-        status = _lvo.main(standalone_mode=False)
-    except click.exceptions.Abort:
+        result, status = guarded(lambda: _lvo.main(standalone_mode=False), debug=debug)
+    except click.Abort:
         click.echo("lvo: interrupted; nothing half-written was left", err=True)
-        sys.exit(1)
+        sys.exit(FAILED)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except UsageError as error:
-        click.echo(f"lvo: {error}", err=True)
-        sys.exit(2)
-    except LvoError as error:
-        click.echo(f"lvo: {error}", err=True)
-        sys.exit(1)
-    sys.exit(status if isinstance(status, int) else 0)
+    sys.exit(result if isinstance(result, int) else status)

@@ -1,7 +1,9 @@
 """The cerebral arteries as a table: where each segment usually runs in the atlas, and how wide it is.
 
 One side only (the patient's left); the right is its mirror image, since the atlas is symmetric. Positions are atlas LPS mm
-(MNI with x and y negated), rounded to what is known: +-4 mm between people. They are waypoints, not a vessel model.
+(MNI with x and y negated), +-4 mm between people. They are waypoints, not a vessel model. Intradural courses were laid by
+eye into the CSF of the MNI152 2009a symmetric template: M1 in the sylvian stem, M2 on the insula, A2 and A3 in the
+interhemispheric fissure, the basilar artery 3 mm in front of pons, P2 in the ambient cistern.
 
 Radii: Rai et al., J NeuroIntervent Surg 2013 (ICA terminus 3.6 mm, M1 3.1, M2 2.4, basilar 3.6 to 3.1, vertebral 3.9 to
 2.8 mm diameter). Courses: standard anatomical positions in MNI space; lengths agree with Rai 2013 (M1 22.5 +- 8.1 mm) and
@@ -13,7 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ARTERIES", "ArterySegment", "segment"]
+__all__ = ["ARTERIES", "ARTERY_BOX_ATLAS_MM", "ArterySegment", "segment"]
+
+ARTERY_BOX_ATLAS_MM = ((-80.0, -75.0, -60.0), (80.0, 60.0, 45.0))
+"""Lower and upper corner of the region in which arteries are looked for: skull base to the upper convexity, A2 to P2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +48,43 @@ class ArterySegment:
 
 ARTERIES: tuple[ArterySegment, ...] = (
     # neck to carotid canal, petrous (medial and forward), cavernous siphon, supraclinoid to the terminus
-    ArterySegment("ICA", "ICA", None, True, (2.5, 2.4), (
+    ArterySegment("ICA", "ICA", None, True, (2.5, 2.1), (
         (25, 18, -95), (25, 17, -75), (26, 16, -58), (24, 14, -48), (17, 8, -44), (13, 3, -41), (14, 0, -34), (14, -6, -29),
-        (13, -11, -27), (12, -12, -22), (12, -8, -19), (13, -5, -17),
+        (13, -11, -27), (12, -12, -22), (12, -8, -19), (13, -4, -17.5),
     )),
-    ArterySegment("ICA-T", "ICA", "ICA", True, (1.8, 1.8), ((13, -5, -17), (14, -4, -14))),
-    ArterySegment("M1", "MCA", "ICA-T", True, (1.55, 1.35), ((14, -4, -14), (20, -5, -15), (27, -5, -16), (34, -3, -15))),
+    ArterySegment("ICA-T", "ICA", "ICA", True, (1.9, 1.8), ((13, -4, -17.5), (14.5, -2.5, -15))),
+    ArterySegment("M1", "MCA", "ICA-T", True, (1.55, 1.35), (
+        (14.5, -2.5, -15), (20, -2, -16), (27, -2.5, -17), (33, -2.5, -15.5), (36, -2, -13),
+    )),
     ArterySegment("M2-superior", "MCA", "M1", True, (1.2, 0.9), (
-        (34, -3, -15), (37, -6, -9), (38, -7, -1), (39, -4, 8), (42, -2, 15), (47, -4, 14),
+        (36, -2, -13), (38, -5.5, -8), (40, -7, -1), (41, -5, 7), (42.5, -2, 13), (47, -2, 13),
     )),
     ArterySegment("M2-inferior", "MCA", "M1", True, (1.2, 0.9), (
-        (34, -3, -15), (38, 3, -12), (40, 11, -6), (41, 20, 2), (42, 28, 10), (47, 32, 13),
+        (36, -2, -13), (40, 4, -10), (41.5, 11, -5), (42, 19, 1), (43, 26, 8), (47, 31, 12),
     )),
-    ArterySegment("A1", "ACA", "ICA-T", True, (1.15, 1.05), ((14, -4, -14), (9, -8, -15), (5, -13, -14), (3, -16, -12))),
+    ArterySegment("A1", "ACA", "ICA-T", True, (1.15, 1.05), (
+        (14.5, -2.5, -15), (9, -5.5, -15.5), (5, -9, -15), (2.5, -12, -13),
+    )),
     ArterySegment("A2", "ACA", "A1", True, (1.05, 0.9), (
-        (3, -16, -12), (2.5, -23, -9), (2.5, -30, -3), (2.5, -34, 6), (2.5, -34, 14), (2.5, -29, 22),
+        (2.5, -12, -13), (1.8, -19, -11), (1.8, -27, -8), (1.8, -34, -2), (1.8, -36.5, 6), (1.8, -35, 14), (1.8, -29, 22),
     )),
-    ArterySegment("A3", "ACA", "A2", True, (0.9, 0.6), ((2.5, -29, 22), (2.5, -18, 30), (3, -4, 35), (3, 12, 38), (3, 28, 42))),
+    ArterySegment("A3", "ACA", "A2", True, (0.9, 0.6), (
+        (1.8, -29, 22), (1.8, -18, 29), (1.8, -4, 33), (2, 12, 34), (2.5, 26, 35),
+    )),
     ArterySegment("VA", "VB", None, True, (1.7, 1.5), (
-        (22, 30, -95), (24, 34, -76), (20, 40, -70), (10, 36, -66), (6, 32, -58), (0, 30, -48),
+        (22, 30, -95), (24, 34, -76), (20, 40, -72), (12, 37, -68), (7, 33, -62), (4, 29, -54), (0, 19, -47),
     )),
-    ArterySegment("BA", "VB", "VA", False, (1.7, 1.55), ((0, 30, -48), (0, 25, -38), (0, 21, -28), (0, 17, -18))),
-    ArterySegment("P1", "PCA", "BA", True, (1.05, 1.05), ((0, 17, -18), (4, 16, -16), (9, 18, -15))),
-    ArterySegment("P2", "PCA", "P1", True, (1.05, 0.9), ((9, 18, -15), (16, 21, -13), (20, 27, -9), (22, 35, -5))),
-    ArterySegment("P3", "PCA", "P2", True, (0.85, 0.6), ((22, 35, -5), (19, 46, -2), (15, 58, 0), (12, 72, 3), (10, 84, 4))),
-    ArterySegment("Pcom", "PCA", "ICA-T", True, (0.65, 0.65), ((13, -4, -16), (12, 5, -16), (9, 18, -15))),
+    ArterySegment("BA", "VB", "VA", False, (1.7, 1.55), (
+        (0, 19, -47), (0, 12.5, -38), (0, 10.5, -30), (0, 10.5, -23), (0, 11, -17.5),
+    )),
+    ArterySegment("P1", "PCA", "BA", True, (1.05, 1.05), ((0, 11, -17.5), (4, 10, -17), (9.5, 12.5, -16))),
+    ArterySegment("P2", "PCA", "P1", True, (1.05, 0.9), (
+        (9.5, 12.5, -16), (14.5, 17, -14.5), (17.5, 24, -11.5), (16.5, 31, -7.5), (14.5, 37, -3),
+    )),
+    ArterySegment("P3", "PCA", "P2", True, (0.85, 0.6), (
+        (14.5, 37, -3), (15.5, 46, -1), (15, 56, 1), (13, 66, 3), (10.5, 76, 5), (9, 86, 3),
+    )),
+    ArterySegment("Pcom", "PCA", "ICA-T", True, (0.65, 0.65), ((13, -4, -17), (12, 4, -17), (9.5, 12.5, -16))),
 )  # fmt: skip
 
 

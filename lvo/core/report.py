@@ -12,8 +12,8 @@ from lvo.core.study import Role
 from lvo.core.volume import Volume
 
 __all__ = [
-    "Call", "CollateralFilling", "Criterion", "CriterionCheck", "CtaResult", "Curve", "Finding", "ModelUse", "PerfusionResult",
-    "QualityNote", "Report", "SeriesRow", "Severity", "Side", "Site", "TerritoryVolume",
+    "Call", "CollateralFilling", "Criterion", "CriterionCheck", "CtaResult", "Curve", "Finding", "ModelUse", "Output",
+    "PerfusionResult", "QualityNote", "Report", "SeriesRow", "Severity", "Side", "Site", "TerritoryVolume",
 ]  # fmt: skip
 
 
@@ -200,6 +200,15 @@ class ModelUse:
     name: str
     version: str
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A file that a run left: what it is, its path relative to the result's folder, and its DICOM UID if it has one."""
+
+    kind: str
+    path: str
+    sop_instance_uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,1 +1,1 @@
-"""Placeholder docstring: replaced by the owner of this room."""
+"""The rim towards DICOM: find, choose and load studies; write results. The only room that knows pydicom and highdicom."""

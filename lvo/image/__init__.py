@@ -1,1 +1,1 @@
-"""Placeholder docstring: replaced by the owner of this room."""
+"""Preparation of a head CT: resample, brain mask, atlas pose, mid-plane. Arrays in, arrays out; no files but the atlas."""

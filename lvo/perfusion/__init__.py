@@ -1,1 +1,5 @@
-"""Placeholder docstring: replaced by the owner of this room."""
+"""CT perfusion: contrast-agent curves to maps, core, hypoperfusion and mismatch. No files, no clock."""
+
+from lvo.perfusion.analyze import analyze
+
+__all__ = ["analyze"]

@@ -1,1 +1,1 @@
-"""Placeholder docstring: replaced by the owner of this room."""
+"""What a person or a program reads of a result: result.json, the HTML page, the figures, NIfTI maps and the PDF summary."""

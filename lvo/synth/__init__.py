@@ -1,1 +1,1 @@
-"""Placeholder docstring: replaced by the owner of this room."""
+"""Digital heads and perfusion phantoms with exact truth: the source of samples, training data and stress tests."""

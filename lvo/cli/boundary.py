@@ -1,0 +1,46 @@
+"""The one boundary where exceptions turn into a line on stderr and an exit status."""
+
+import traceback
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+from lvo.errors import LvoError, UsageError
+
+__all__ = ["FAILED", "WRONG_USAGE", "guarded"]
+
+FAILED, WRONG_USAGE = 1, 2
+"""Exit status of the contract."""
+
+T = TypeVar("T")
+
+
+def guarded(action: Callable[[], T], *, prefix: str = "lvo", debug: bool = False) -> tuple[T | None, int]:
+    """Run an action; report what goes wrong in one line on stderr.
+
+    Args:
+        action: what to do.
+        prefix: begins the line.
+        debug: show the traceback of an internal error as well.
+
+    Returns:
+        What the action returned and 0; or None and the exit status: 2 for wrong usage, 1 for everything else. An internal
+        error is named by type and place only, since its message might quote the patient.
+    """
+    try:
+        return action(), 0
+    except UsageError as error:
+        click.echo(f"{prefix}: {error}", err=True)
+        return None, WRONG_USAGE
+    except LvoError as error:
+        click.echo(f"{prefix}: {error}", err=True)
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except Exception as error:  # noqa: BLE001 - the contract: an internal error is one line and status 1, and no study stops the next
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{type(error).__name__} in {place.name}, {place.filename.rsplit('/', 1)[-1]}:{place.lineno}"
+        click.echo(f"{prefix}: internal error ({where}); run `lvo --debug ...` for details and report it", err=True)
+        if debug:
+            traceback.print_exception(error)
+    return None, FAILED

@@ -1,0 +1,101 @@
+"""`lvo run`: analyse studies."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import click
+
+from lvo.cli.boundary import guarded
+from lvo.cli.summary import summary_lines
+from lvo.errors import UsageError
+
+PARTS = {"cta": ("cta", "ncct"), "ctp": ("ctp", "ncct")}
+
+
+@click.command(name="run")
+@click.argument("studies", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", "out_dir", required=True, type=click.Path(path_type=Path), help="Receives one folder per study.")
+@click.option("--config", "config_path", type=click.Path(path_type=Path), envvar="LVO_CONFIG", help="Settings (TOML).")
+@click.option("--clinical", "clinical_path", type=click.Path(path_type=Path), help="Clinical facts for selection rules (JSON).")
+@click.option("--only", type=click.Choice(sorted(PARTS)), help="Analyse only this part.")
+@click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout; everything else goes to stderr.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.pass_obj
+def command(
+    debug: bool,  # noqa: FBT001 - click passes it by position
+    *,
+    studies: tuple[Path, ...],
+    out_dir: Path,
+    config_path: Path | None,
+    clinical_path: Path | None,
+    only: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Analyse STUDIES: folders of any depth, DICOMDIRs, .zip or .tar(.gz) archives, or single files.
+
+    Leaves OUT/<StudyInstanceUID>/ with result.json, report.html, images, maps and DICOM results. Exit status: 0 analysed,
+    1 failed, 2 wrong usage, 3 not assessable; with several studies the highest of theirs.
+    """
+    from lvo.config import load_config
+    from lvo.core.study import Role
+    from lvo.dicom.index import open_studies
+    from lvo.run import Request, load_models, run_study
+
+    config = load_config(config_path)
+    roles = frozenset(Role(part) for part in (PARTS[only] if only else ("cta", "ctp", "ncct")))
+    request = Request(out_dir, config, read_clinical(clinical_path), roles)
+    status, documents = 0, []
+    with open_studies(studies) as found:
+        models = load_models(config)
+        for number, study in enumerate(found, 1):
+            label = f"study {number} of {len(found)}"
+            with _progress(label, show=not quiet):
+                result, failure = guarded(
+                    partial(run_study, study, models, request), prefix=f"lvo: {label}" if len(found) > 1 else "lvo", debug=debug
+                )
+            status = max(status, failure if result is None else result.exit_status)
+            if result is None:
+                continue
+            documents.append(result.document)
+            if not quiet:
+                click.echo("\n".join(summary_lines(result.report, result.folder)), err=as_json)
+    if as_json and documents:
+        click.echo(json.dumps(documents[0] if len(found) == 1 else documents, indent=2))
+    return status
+
+
+def read_clinical(path: Path | None) -> dict[str, float | str | None]:
+    """Clinical facts from a JSON file; none without a file.
+
+    Raises:
+        UsageError: the file cannot be read, is not JSON, or has a key or value that nobody knows.
+    """
+    from lvo.criteria.clinical import clinical_facts
+
+    if path is None:
+        return {}
+    try:
+        return clinical_facts(json.loads(path.read_text(encoding="utf-8"))).measurements()
+    except OSError as error:
+        msg = f"clinical facts {path} cannot be read: {error.strerror}"
+        raise UsageError(msg) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        msg = f"clinical facts {path} are not JSON: {error}"
+        raise UsageError(msg) from error
+
+
+@contextmanager
+def _progress(text: str, *, show: bool) -> Iterator[None]:
+    """A spinner on a terminal, nothing in a pipe."""
+    if not show or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"analysing {text}"):
+        yield

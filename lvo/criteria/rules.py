@@ -1,0 +1,82 @@
+"""What a rule file may say: one TOML file per rule in `lvo/criteria/rules`, checked when it is read."""
+
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+
+__all__ = ["KEYS", "Check", "Condition", "Rule", "packaged_rules"]
+
+KEYS = (
+    "onset_to_imaging_h", "age", "nihss", "pre_mrs", "aspects", "site",
+    "core_ml", "mismatch_ml", "mismatch_ratio", "hypoperfusion_ml", "tmax10_ml",
+)  # fmt: skip
+"""Everything a rule can ask for: clinical facts first, then what the images gave."""
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base: a misspelt key in a rule file is an error."""
+
+
+class Condition(_Strict, frozen=True):
+    """One comparison: a key with limits or with allowed values, or words that only a person can judge."""
+
+    key: str = ""
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+    one_of: tuple[str, ...] = ()
+    judged: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a condition that compares nothing, or what nobody measures."""
+        limits = (self.at_least, self.above, self.at_most, self.below)
+        compares = bool(self.one_of) or any(limit is not None for limit in limits)
+        if bool(self.judged) == (self.key in KEYS and compares):
+            msg = f"a condition needs one of the keys {KEYS} with a limit or one_of, or judged alone; got {self}"
+            raise ValueError(msg)
+
+
+class Check(_Strict, frozen=True):
+    """One row of a rule: all conditions, or any of several groups of which all hold."""
+
+    what: str
+    all: tuple[Condition, ...] = ()
+    any: tuple[tuple[Condition, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse an empty row, or one that is both."""
+        if bool(self.all) == bool(self.any) or not self.alternatives[0]:
+            msg = f"check {self.what!r} needs either all or any"
+            raise ValueError(msg)
+
+    @property
+    def alternatives(self) -> tuple[tuple[Condition, ...], ...]:
+        """Groups of conditions of which one must hold."""
+        return self.any or (self.all,)
+
+
+class Rule(_Strict, frozen=True):
+    """A rule: all its checks must hold. `status` says how sure we are of the wording, `not_judged` what it also asks for."""
+
+    name: str
+    source: str
+    date: str
+    status: str
+    check: tuple[Check, ...]
+    not_judged: tuple[str, ...] = ()
+
+
+@cache
+def packaged_rules() -> tuple[Rule, ...]:
+    """Every rule that ships with the program, in the order of the file names."""
+    return tuple(msgspec.toml.decode(text, type=Rule) for text in _texts())
+
+
+def _texts() -> Iterator[bytes]:
+    folder = files("lvo.criteria") / "rules"
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith(".toml"):
+            yield entry.read_bytes()

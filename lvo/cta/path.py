@@ -1,0 +1,163 @@
+"""The way of the blood: the path from one artery zone to the next that crosses the least tissue, and what it has to cross.
+
+In an open artery the path stays inside the lumen wherever the vessel runs, however it winds. Over a clot it must leave the
+lumen: the longest stretch outside is the interruption, its near end the point where the artery stops.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import dijkstra
+from scipy.spatial import cKDTree
+
+from lvo.core.grid import Grid
+from lvo.core.pose import HeadPose
+from lvo.core.volume import Volume
+
+__all__ = ["Interruption", "Route", "Zone", "covers", "find_interruption"]
+
+CORRIDOR_MM = 10.0
+"""How far from the atlas course the path may stray: twice the +-4 mm by which courses differ, and a bulge."""
+
+LUMEN_COST = 0.05
+"""Cost of a millimetre inside the lumen, against 1 outside: a detour of 20 mm inside is as dear as 1 mm outside."""
+
+_COVERED = 0.95
+"""Share of a course that must lie inside the scan: the rest is rounding at its edge."""
+
+_OPEN_PROBABILITY = 0.5
+_NEIGHBOURS_KJI = tuple(
+    (k, j, i) for k in (-1, 0, 1) for j in (-1, 0, 1) for i in (-1, 0, 1) if (k, j, i) > (0, 0, 0)
+)  # fmt: skip
+"""Half of the 26 neighbours: every pair of voxels once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Zone:
+    """Where a path begins or ends: any artery voxel within reach of these points, or, without one, the points themselves.
+
+    Args:
+        points_atlas_mm: (N, 3) part of an atlas course.
+        reach_mm: how far an artery may lie from it.
+    """
+
+    points_atlas_mm: NDArray[np.float64]
+    reach_mm: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """From where to where, and the atlas course between them."""
+
+    start: Zone
+    end: Zone
+    course_atlas_mm: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Interruption:
+    """What the path had to cross.
+
+    Args:
+        gap_mm: longest stretch outside the lumen.
+        outside_mm: all stretches outside the lumen together.
+        stop_atlas_mm: (3,) last point inside the lumen before the longest stretch (its first point where there is none).
+        path_atlas_mm: (N, 3) the path.
+    """
+
+    gap_mm: float
+    outside_mm: float
+    stop_atlas_mm: NDArray[np.float64]
+    path_atlas_mm: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Corridor:
+    """Voxels along a course as a graph: positions, whether they are lumen, and the cost of every step."""
+
+    atlas_mm: NDArray[np.float64]
+    lps_mm: NDArray[np.float64]
+    lumen: NDArray[np.bool_]
+    steps: coo_matrix
+
+
+def covers(grid: Grid, pose: HeadPose, route: Route) -> bool:
+    """Tell whether a scan shows the whole course of a route."""
+    return bool(grid.contains(pose.to_lps_mm(route.course_atlas_mm)).mean() >= _COVERED)
+
+
+def find_interruption(artery: Volume, pose: HeadPose, route: Route) -> Interruption:
+    """Find the path of least tissue along a route and measure what interrupts it.
+
+    Args:
+        artery: probability of artery on a grid that `covers` the route.
+        pose: how the head lies.
+        route: from where to where.
+    """
+    corridor = _corridor(artery, pose, route)
+    starts, ends = _members(corridor, route.start), _members(corridor, route.end)
+    cost, before, _ = dijkstra(corridor.steps.tocsr(), directed=False, indices=starts, min_only=True, return_predecessors=True)
+    end = int(ends[np.argmin(cost[ends])])
+    path = [end]
+    while before[path[-1]] >= 0:
+        path.append(int(before[path[-1]]))
+    return _measure(corridor, np.array(path[::-1]))
+
+
+def _corridor(artery: Volume, pose: HeadPose, route: Route) -> _Corridor:
+    course_kji = artery.grid.to_kji(pose.to_lps_mm(route.course_atlas_mm))
+    margin = CORRIDOR_MM / artery.grid.spacing_kji_mm * 1.2  # the pose may scale
+    low = np.maximum(np.floor(course_kji.min(axis=0) - margin), 0).astype(int)
+    high = np.minimum(np.ceil(course_kji.max(axis=0) + margin) + 1, artery.grid.shape_kji).astype(int)
+    shape = tuple(high - low)
+    index_kji = np.stack(np.meshgrid(*(np.arange(a, b) for a, b in zip(low, high, strict=True)), indexing="ij"), axis=-1)
+    lps_mm = artery.grid.to_lps_mm(index_kji.reshape(-1, 3))
+    atlas_mm = pose.to_atlas_mm(lps_mm)
+    distance, _ = cKDTree(route.course_atlas_mm).query(atlas_mm, distance_upper_bound=CORRIDOR_MM)
+    inside = np.isfinite(distance)
+    number = np.full(len(inside), -1)
+    number[inside] = np.arange(int(inside.sum()))
+    lumen = artery.array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))].reshape(-1)[inside] >= _OPEN_PROBABILITY
+    steps = _steps(number.reshape(shape), np.where(lumen, LUMEN_COST, 1.0), artery.grid.lps_from_kji[:3, :3])
+    return _Corridor(atlas_mm[inside], lps_mm[inside], lumen, steps)
+
+
+def _steps(number: NDArray[np.int64], cost: NDArray[np.float64], lps_from_kji: NDArray[np.float64]) -> coo_matrix:
+    """Sparse graph: a step costs its length times the mean cost of its two voxels."""
+    rows, columns, weights = [], [], []
+    for offset in _NEIGHBOURS_KJI:
+        first = tuple(slice(max(0, -o), n - max(0, o)) for o, n in zip(offset, number.shape, strict=True))
+        second = tuple(slice(max(0, o), n + min(0, o)) for o, n in zip(offset, number.shape, strict=True))
+        a, b = number[first].ravel(), number[second].ravel()
+        both = (a >= 0) & (b >= 0)
+        a, b = a[both], b[both]
+        length_mm = float(np.linalg.norm(lps_from_kji @ np.array(offset)))
+        rows.append(a)
+        columns.append(b)
+        weights.append(length_mm * (cost[a] + cost[b]) / 2.0)
+    return coo_matrix((np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape=(len(cost),) * 2)
+
+
+def _members(corridor: _Corridor, zone: Zone) -> NDArray[np.int64]:
+    distance, _ = cKDTree(zone.points_atlas_mm).query(corridor.atlas_mm, distance_upper_bound=zone.reach_mm)
+    lumen = np.flatnonzero(np.isfinite(distance) & corridor.lumen)
+    if len(lumen):
+        return lumen
+    _, nearest = cKDTree(corridor.atlas_mm).query(zone.points_atlas_mm)
+    return np.unique(np.asarray(nearest))
+
+
+def _measure(corridor: _Corridor, path: NDArray[np.int64]) -> Interruption:
+    lumen = corridor.lumen[path]
+    at_mm = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(corridor.lps_mm[path], axis=0), axis=1))])
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], (~lumen).astype(np.int8), [0]])))
+    starts, stops = edges[::2], edges[1::2]
+    atlas_mm = corridor.atlas_mm[path]
+    if len(starts) == 0:
+        return Interruption(0.0, 0.0, atlas_mm[0], atlas_mm)
+    last, first = np.maximum(starts - 1, 0), np.minimum(stops, len(path) - 1)
+    lengths = at_mm[first] - at_mm[last]
+    longest = int(np.argmax(lengths))
+    return Interruption(float(lengths[longest]), float(lengths.sum()), atlas_mm[last[longest]], atlas_mm)

@@ -1,0 +1,249 @@
+"""What the headers of one series say about what it shows: the input of series choice."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from lvo.core.study import SeriesRef
+from lvo.dicom.frames import CLOCKS, Frame
+from lvo.dicom.geometry import Spacing, Stack, Unit, slice_spacing, stack_frames, unit_of
+from lvo.dicom.headers import Header, read_header
+from lvo.dicom.load import positions_of
+from lvo.errors import GeometryError
+
+__all__ = ["Facts", "gather"]
+
+CT_IMAGES = frozenset({"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
+"""CT, Enhanced CT and Legacy Converted Enhanced CT Image Storage (PS3.4 B.5)."""
+
+_SCREENS = "1.2.840.10008.5.1.4.1.1.7"
+"""Secondary Capture Image Storage and, with a suffix, its multi-frame kinds."""
+
+_REFORMATS = frozenset(
+    {"MIP", "MINIP", "MPR", "MAX", "MIN", "MEAN", "REFORMATTED", "REFORMAT", "PROJECTION", "VRT", "SUBTRACTION", "RESAMPLED"}
+)
+_ANGIOGRAM = re.compile(r"\b(CTA|ANGIO\w*|ARTERI\w*|ART|CAROTID\w*|COW|WILLIS)\b")
+_PLAIN = re.compile(r"\b(NON ?CON\w*|NON ?ENH\w*|NCCT|NECT|NC|W/O|WO|WITHOUT|PLAIN|NATIVE?|UNENHANCED|SANS|OHNE)\b")
+_LATE = re.compile(r"\b(VENOUS|VEN|DELAY\w*|LATE|CTV|PHASE ?[23]|POST)\b")
+_DERIVED = re.compile(r"\b(MIP|MINIP|VRT|CBF|CBV|MTT|TMAX|TTP|SUBTR\w*|DOSE|SUMMARY)\b")
+_BODY = re.compile(r"\b(CHEST|THORAX|ABDOMEN|PELVIS|HEART|LUNG|LEG|KNEE|HIP|FOOT|HAND|SHOULDER|LSPINE|TSPINE)\b")
+_HEAD = re.compile(r"\b(HEAD|BRAIN|SKULL|NECK|CEREBR\w*|CAROTID\w*|HEADNECK|CRAN\w*)\b")
+_NO_AGENT = frozenset({"NONE", "NO", "N", "N/A", "NA", "0", "-", "WITHOUT", "W/O", "NO CONTRAST", "WITHOUT CONTRAST"})
+_SHARP_FROM = 50  # Siemens kernels count from 10 (smooth) to 90 (sharp); 50 and above are for bone and lung
+_SHARP_NAMES = frozenset({"BONE", "BONEPLUS", "EDGE", "LUNG", "DETAIL", "D", "E", "YB", "YC", "YD", "L"})  # GE; Philips
+_SHARP_FC = frozenset({"3", "5", "8"})  # Canon: FC30 bone, FC50 lung, FC80 high resolution
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One series, its headers, and the geometry that follows from them.
+
+    Args:
+        series: the series.
+        headers: one per object.
+        frames: one per image plane.
+        unit: what the planes share, None when they do not belong together.
+        stack: one plane per position in order, None without positions.
+        spacing: slice distance, None when slices are missing or repeated.
+        problem: why geometry is not that of one complete volume, empty when it is.
+        n_times: images per position.
+    """
+
+    series: SeriesRef
+    headers: tuple[Header, ...]
+    frames: tuple[Frame, ...]
+    unit: Unit | None
+    stack: Stack | None
+    spacing: Spacing | None
+    problem: str
+    n_times: int
+
+    @property
+    def n_positions(self) -> int:
+        """Number of slice positions."""
+        return len(self.stack.order) if self.stack else 0
+
+    @cached_property
+    def words(self) -> str:
+        """Series description and protocol, upper case, for hints."""
+        first = self.headers[0]
+        return re.sub(r"[_\-.,;:+()]", " ", f"{first.description} | {first.protocol}".upper())
+
+    @property
+    def described(self) -> str:
+        """Series description alone: what the technologist or the reconstruction called it."""
+        return self.words.partition("|")[0]
+
+    @property
+    def types(self) -> frozenset[str]:
+        """Words of the most frequent Image Type."""
+        common = Counter(header.image_type for header in self.headers).most_common(1)[0][0]
+        return frozenset(word for value in common for word in (value, *re.split(r"[ _/]", value)))
+
+    @property
+    def is_scan(self) -> bool:
+        """Whether most objects are grey CT images."""
+        scans = [header.sop_class_uid in CT_IMAGES and header.samples_per_pixel == 1 for header in self.headers]
+        return sum(scans) * 2 > len(scans) and self.series.modality == "CT"
+
+    @property
+    def is_screen(self) -> bool:
+        """Whether it consists of screen shots and pages."""
+        return any(header.sop_class_uid.startswith(_SCREENS) or header.samples_per_pixel == 3 for header in self.headers)
+
+    @property
+    def is_localizer(self) -> bool:
+        """Whether Image Type says so."""
+        return "LOCALIZER" in self.types
+
+    @property
+    def derived_why(self) -> str:
+        """Why it is made from other images, empty when it is not."""
+        reformats = sorted(self.types & _REFORMATS)
+        if reformats:
+            return f"Image Type says {reformats[0]}"
+        if {"DERIVED", "SECONDARY"} <= self.types:
+            return "Image Type says DERIVED, SECONDARY"
+        hint = _DERIVED.search(self.described)
+        if hint:
+            return f"its description says {hint.group()}"
+        kind = self.headers[0].rescale_type
+        return f"its values are {kind}, not HU" if kind not in ("", "HU", "US") else ""
+
+    @property
+    def other_body_part(self) -> str:
+        """A body part that is not the head, empty when it may be the head."""
+        text = f"{self.headers[0].body_part} {self.described}"
+        found = _BODY.search(text)
+        return found.group().lower() if found and not _HEAD.search(text) else ""
+
+    @property
+    def contrast(self) -> bool:
+        """Whether a contrast agent is recorded."""
+        return any(header.contrast and header.contrast.upper() not in _NO_AGENT for header in self.headers)
+
+    @property
+    def hint(self) -> str:
+        """What the description, then the protocol, suggest: "angiogram", "plain" or nothing."""
+        for text in self.words.split("|"):
+            angiogram, plain = bool(_ANGIOGRAM.search(text)), bool(_PLAIN.search(text))
+            if angiogram != plain:
+                return "angiogram" if angiogram else "plain"
+        return ""
+
+    @property
+    def late(self) -> bool:
+        """Whether the description suggests a venous or late phase."""
+        return bool(_LATE.search(self.described))
+
+    @property
+    def sharp(self) -> bool:
+        """Whether the kernel is made for bone or lung: it amplifies noise."""
+        return _is_sharp(self.headers[0].kernel)
+
+    @property
+    def distance_mm(self) -> float:
+        """Typical distance between slices, infinite when unknown."""
+        return float(np.median(np.diff(self.stack.depth_mm))) if self.stack and self.n_positions > 1 else float("inf")
+
+    @property
+    def slice_mm(self) -> float:
+        """The larger of slice distance and slice thickness: what limits resolution."""
+        thickness = self.stack.thickness_mm if self.stack else np.array([np.nan])
+        known = thickness[np.isfinite(thickness)]
+        return max(self.distance_mm, float(np.median(known)) if known.size else 0.0)
+
+    @property
+    def coverage_mm(self) -> float:
+        """Length scanned along the slice normal."""
+        return float(self.stack.depth_mm[-1]) + self.distance_mm if self.stack and self.n_positions > 1 else 0.0
+
+    @property
+    def start_s(self) -> float:
+        """Time of the first image by the most trusted clock there is, infinite when unknown."""
+        for column in range(len(CLOCKS)):
+            times = [frame.clocks_s[column] for frame in self.frames]
+            known = [time for time in times if time is not None]
+            if known:
+                return min(known)
+        return float("inf")
+
+    @property
+    def geometry(self) -> str:
+        """Size, spacing and tilt in words, empty for objects without geometry."""
+        if self.unit is None or self.stack is None:
+            return ""
+        rows, columns = self.unit.shape_ji
+        between_rows, between_columns = self.unit.pixel_spacing_ji_mm
+        gaps = np.diff(self.stack.depth_mm)
+        even = self.spacing is not None and self.spacing.even
+        distance = f"x{self.distance_mm:.2f}" if even else f"x{gaps.min():.2f} to {gaps.max():.2f}" if gaps.size else ""
+        parts = [f"{columns}x{rows}x{self.n_positions}", f"{between_columns:.2f}x{between_rows:.2f}{distance} mm"]
+        if self.n_times > 1:
+            parts.insert(1, f"{self.n_times} times")
+        if self.unit.plane != "axial":
+            parts.append(self.unit.plane)
+        if self.stack.tilt_deg:
+            parts.append(f"tilt {self.stack.tilt_deg:.1f} deg")
+        return ", ".join(parts)
+
+
+def gather(series: SeriesRef) -> Facts:
+    """Read the headers of a series and work out its geometry; never refuses, `problem` says what is wrong.
+
+    Raises:
+        InputError: a file that was readable when the study was indexed no longer is.
+    """
+    headers = tuple(read_header(instance.path) for instance in series.instances)
+    frames = tuple(frame for header in headers for frame in header.frames)
+    unit = stack = spacing = None
+    problem, n_times = "", 1
+    try:
+        unit = unit_of(frames)
+        slice_of, firsts = positions_of(frames)
+        counts = np.bincount(slice_of)
+        n_times = int(np.median(counts))
+        stack = stack_frames([frames[n] for n in firsts])
+        if n_times == 1 and counts.max() > 1:
+            problem = f"{int((counts > 1).sum())} of {len(counts)} positions are repeated, one image per position is needed"
+        elif len(firsts) > 1:
+            spacing = slice_spacing(stack, allow_uneven=True)
+    except GeometryError as error:
+        problem = str(error)
+    return Facts(series, headers, frames, unit, stack, spacing, problem, n_times)
+
+
+def same_geometry(a: Facts, b: Facts) -> bool:
+    """Whether two series show the same positions with the same pixels and kernel."""
+    if a.unit is None or b.unit is None or a.stack is None or b.stack is None or a.n_positions != b.n_positions:
+        return False
+    return bool(
+        a.unit.shape_ji == b.unit.shape_ji
+        and np.allclose(a.unit.pixel_spacing_ji_mm, b.unit.pixel_spacing_ji_mm, rtol=1e-3)
+        and np.allclose(a.unit.orientation_lps, b.unit.orientation_lps, atol=1e-3)
+        and np.allclose(a.stack.origin_lps_mm, b.stack.origin_lps_mm, atol=0.05)
+        and np.allclose(a.stack.depth_mm, b.stack.depth_mm, atol=0.05)
+        and a.headers[0].kernel == b.headers[0].kernel
+    )
+
+
+def representative(facts: Facts) -> Sequence[Frame]:
+    """One plane per position, in order."""
+    _, firsts = positions_of(facts.frames)
+    return [facts.frames[firsts[n]] for n in facts.stack.order] if facts.stack else []
+
+
+def _is_sharp(kernel: str) -> bool:
+    """Tell a bone or lung kernel from its name, by the vendors' naming."""
+    name = kernel.partition("\\")[0].strip().upper()
+    if name in _SHARP_NAMES:
+        return True
+    canon = re.fullmatch(r"FC(\d)\d\D*", name)
+    if canon:
+        return canon.group(1) in _SHARP_FC
+    siemens = re.match(r"[A-Z][A-Z]?(\d\d)\D?", name)
+    return bool(siemens) and int(siemens.group(1) if siemens else 0) >= _SHARP_FROM

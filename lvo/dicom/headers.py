@@ -1,0 +1,174 @@
+"""Read what a DICOM file says about itself, without its pixels and without who the patient is."""
+
+import struct
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.tag import Tag
+
+from lvo.dicom.frames import Frame, frames_of, integer, nested, text
+from lvo.errors import InputError
+
+__all__ = ["UNREADABLE", "Header", "looks_like_dicom", "read_header"]
+
+UNREADABLE = (
+    InvalidDicomError, BytesLengthException, ValueError, TypeError, EOFError, KeyError, AttributeError, IndexError,
+    NotImplementedError, OverflowError, RecursionError, MemoryError, OSError, struct.error,
+)  # fmt: skip
+"""What parsing a damaged DICOM file can raise."""
+
+_PREAMBLE = 128
+_CACHED_HEADERS = 20_000
+
+_KEYWORDS = [
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "SeriesNumber",
+    "SeriesDescription", "ProtocolName", "BodyPartExamined", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "FrameOfReferenceUID",
+    "ContrastBolusAgent", "ContrastBolusVolume", "ContrastBolusStartTime", "ContrastBolusAgentSequence",
+    "ConvolutionKernel", "RescaleType", "AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "ContentTime",
+    "TemporalPositionIdentifier", "TemporalResolution", "TriggerTime", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+]  # fmt: skip
+_TAGS = [Tag(keyword) for keyword in _KEYWORDS]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What one DICOM object says that decides its role and its place.
+
+    Args:
+        path: its file.
+        study_uid: Study Instance UID.
+        series_uid: Series Instance UID.
+        sop_instance_uid: SOP Instance UID.
+        sop_class_uid: SOP Class UID.
+        modality: Modality.
+        series_number: Series Number, None when absent.
+        description: Series Description.
+        protocol: Protocol Name.
+        body_part: Body Part Examined.
+        image_type: Image Type, upper case; with the Frame Type of a multi-frame object.
+        contrast: Contrast/Bolus Agent, "yes" when only a dose or a start time is recorded, empty without any.
+        kernel: Convolution Kernel.
+        rescale_type: Rescale Type.
+        samples_per_pixel: 1 for grey, 3 for colour.
+        frame_of_reference_uid: Frame of Reference UID.
+        frames: its image planes; none for reports and other objects without pixels.
+    """
+
+    path: Path
+    study_uid: str
+    series_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    modality: str
+    series_number: int | None
+    description: str
+    protocol: str
+    body_part: str
+    image_type: tuple[str, ...]
+    contrast: str
+    kernel: str
+    rescale_type: str
+    samples_per_pixel: int
+    frame_of_reference_uid: str
+    frames: tuple[Frame, ...]
+
+
+def looks_like_dicom(start: bytes) -> bool:
+    """Tell from its first 132 bytes whether a file claims to be DICOM: the DICM mark, or a bare data set of group 2 or 8."""
+    if start[_PREAMBLE : _PREAMBLE + 4] == b"DICM":
+        return True
+    return len(start) >= 8 and start[:2] in (b"\x02\x00", b"\x08\x00") and start[3] == 0 and start[2] in (0, 1, 5, 8, 0x16)
+
+
+def read_header(path: Path) -> Header:
+    """Read the header of a DICOM file; a second call for an unchanged file is free.
+
+    Raises:
+        InputError: the file is damaged, or lacks one of the identifiers that place it in a study.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        msg = f"a DICOM file cannot be read: {error.strerror}"
+        raise InputError(msg) from error
+    return _read(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=_CACHED_HEADERS)
+def _read(path: Path, _mtime_ns: int, _size: int) -> Header:
+    """Read once per state of the file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom warns of values that break the letter of the standard; every use here checks
+        try:
+            dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
+            header = _header(dataset, path)
+        except UNREADABLE as error:
+            msg = f"damaged DICOM header ({type(error).__name__})"
+            raise InputError(msg) from error
+    missing = [
+        name
+        for name, value in (
+            ("SOP Class UID", header.sop_class_uid),
+            ("SOP Instance UID", header.sop_instance_uid),
+            ("Study Instance UID", header.study_uid),
+            ("Series Instance UID", header.series_uid),
+        )
+        if not value
+    ]
+    if missing:
+        msg = f"no {', '.join(missing)}"
+        raise InputError(msg)
+    return header
+
+
+def _header(dataset: Dataset, path: Path) -> Header:
+    """Turn a pydicom data set into a record."""
+    shared = nested(dataset, "SharedFunctionalGroupsSequence")
+    frame_type = nested(shared, "CTImageFrameTypeSequence")
+    reconstruction = nested(shared, "CTReconstructionSequence")
+    number = integer(dataset, "SeriesNumber", -1)
+    return Header(
+        path=path,
+        study_uid=text(dataset, "StudyInstanceUID"),
+        series_uid=text(dataset, "SeriesInstanceUID"),
+        sop_instance_uid=text(dataset, "SOPInstanceUID"),
+        sop_class_uid=text(dataset, "SOPClassUID"),
+        modality=text(dataset, "Modality").upper(),
+        series_number=None if number < 0 else number,
+        description=text(dataset, "SeriesDescription"),
+        protocol=text(dataset, "ProtocolName"),
+        body_part=text(dataset, "BodyPartExamined").upper(),
+        image_type=(*_words(dataset, "ImageType"), *_words(frame_type, "FrameType")),
+        contrast=_contrast(dataset),
+        kernel="\\".join(_words(dataset, "ConvolutionKernel") or _words(reconstruction, "ConvolutionKernel")),
+        rescale_type=text(dataset, "RescaleType").upper(),
+        samples_per_pixel=integer(dataset, "SamplesPerPixel", 1),
+        frame_of_reference_uid=text(dataset, "FrameOfReferenceUID"),
+        frames=frames_of(dataset, path),
+    )
+
+
+def _words(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """A multi-valued code string in upper case."""
+    value = dataset.get(keyword)
+    if value is None:
+        return ()
+    items = [value] if isinstance(value, str) else list(value)
+    return tuple(str(item).strip().upper() for item in items)
+
+
+def _contrast(dataset: Dataset) -> str:
+    """The contrast agent recorded, "yes" when only its dose or start is."""
+    agent = text(dataset, "ContrastBolusAgent")
+    if agent:
+        return agent
+    dose = text(dataset, "ContrastBolusVolume")
+    given = bool(dataset.get("ContrastBolusAgentSequence")) or text(dataset, "ContrastBolusStartTime") or dose.strip("0. ")
+    return "yes" if given else ""

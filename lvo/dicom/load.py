@@ -1,0 +1,180 @@
+"""Turn the files of a series into a volume, or a time series of volumes, in Hounsfield units on an even, orthogonal grid."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lvo.core.report import QualityNote, Severity
+from lvo.core.study import SeriesRef
+from lvo.core.volume import Quantity, TimeSeries, Volume
+from lvo.dicom.frames import Frame
+from lvo.dicom.geometry import Spacing, Stack, slice_spacing, stack_frames, unit_of
+from lvo.dicom.headers import read_header
+from lvo.dicom.pixels import AIR_HU, Decoded, decode_hu
+from lvo.dicom.regrid import Regrid, plan_regrid
+from lvo.dicom.times import schedule
+from lvo.errors import GeometryError
+
+__all__ = ["LoadedTimeSeries", "LoadedVolume", "load_time_series", "load_volume", "positions_of"]
+
+_SAME_POSITION_MM = 0.05
+"""Images of one slice at different times agree to this, half a tenth of the thinnest slice."""
+
+_MIN_TIMES = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedVolume:
+    """A series as one image.
+
+    Args:
+        volume: (K, J, I) float32 HU; k grows to the head when the slices are axial.
+        sop_instance_uids: for each slice k the source image; the nearest one where slices were resampled.
+        notes: what was corrected on the way.
+    """
+
+    volume: Volume
+    sop_instance_uids: tuple[str, ...]
+    notes: tuple[QualityNote, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedTimeSeries:
+    """One or more series as images over time.
+
+    Args:
+        series: (T, K, J, I) float32 HU, with the time of every slice.
+        sop_instance_uids: for each slice k the source image of the first time point; the nearest one where resampled.
+        notes: what was corrected or left out on the way.
+    """
+
+    series: TimeSeries
+    sop_instance_uids: tuple[str, ...]
+    notes: tuple[QualityNote, ...]
+
+
+def load_volume(series: SeriesRef, *, allow_uneven: bool = False) -> LoadedVolume:
+    """Load a series as one volume.
+
+    Args:
+        series: its files, in any order.
+        allow_uneven: accept a scan made with two slice distances and resample it to the smaller; for plain CT only.
+
+    Raises:
+        GeometryError: a slice is missing, repeated or out of place, images do not belong together, or a file is cut short.
+        InputError: a file cannot be read or decoded.
+    """
+    frames, frame_uid = _frames_of([series])
+    stack = stack_frames(frames)
+    spacing = slice_spacing(stack, allow_uneven=allow_uneven)
+    decoded = decode_hu([frames[n] for n in stack.order])
+    uids = [frames[n].sop_instance_uid for n in stack.order]
+    notes = _pixel_notes(decoded)
+    if stack.straight and spacing.even:
+        grid = stack.grid(spacing.distance_mm, frame_uid)
+        return LoadedVolume(Volume(decoded.slices_hu, grid, Quantity.HU), tuple(uids), notes)
+    plan = plan_regrid(stack, spacing, frame_uid)
+    volume = Volume(plan.apply(decoded.slices_hu, AIR_HU), plan.grid, Quantity.HU)
+    return LoadedVolume(volume, tuple(uids[n] for n in plan.nearest), (*_regrid_notes(stack, spacing, plan), *notes))
+
+
+def load_time_series(series: tuple[SeriesRef, ...]) -> LoadedTimeSeries:
+    """Load a CT perfusion: one series with every time point, or one series per time point.
+
+    Images are grouped by position, then ranked by time; a first or last time point that some positions lack is left out.
+
+    Raises:
+        GeometryError: as for `load_volume`; or positions differ between time points, or the time of images cannot be known.
+        InputError: a file cannot be read or decoded.
+    """
+    frames, frame_uid = _frames_of(series)
+    slice_of, firsts = positions_of(frames)
+    stack = stack_frames([frames[n] for n in firsts])
+    spacing = slice_spacing(stack, allow_uneven=False)
+    rank = np.empty(len(stack.order), dtype=np.intp)
+    rank[list(stack.order)] = np.arange(len(stack.order))
+    plan_of_times = schedule(frames, rank[slice_of])
+    if len(plan_of_times.order) < _MIN_TIMES:
+        msg = f"the series has {len(plan_of_times.order)} image per position, a time series needs at least {_MIN_TIMES}"
+        raise GeometryError(msg)
+    decoded = decode_hu([frames[n] for n in plan_of_times.order.ravel()])
+    n_times, n_slices = plan_of_times.order.shape
+    array = decoded.slices_hu.reshape(n_times, n_slices, *stack.unit.shape_ji)
+    uids = [frames[n].sop_instance_uid for n in plan_of_times.order[0]]
+    notes = (*plan_of_times.notes, *_pixel_notes(decoded))
+    if stack.straight:
+        loaded = TimeSeries(array, stack.grid(spacing.distance_mm, frame_uid), plan_of_times.times_s)
+        return LoadedTimeSeries(loaded, tuple(uids), notes)
+    plan = plan_regrid(stack, spacing, frame_uid)
+    array = np.stack([plan.apply(frame, AIR_HU) for frame in array])
+    loaded = TimeSeries(array, plan.grid, plan_of_times.times_s)
+    return LoadedTimeSeries(loaded, tuple(uids), (*_regrid_notes(stack, spacing, plan), *notes))
+
+
+def positions_of(frames: Sequence[Frame]) -> tuple[NDArray[np.intp], tuple[int, ...]]:
+    """Group images by position.
+
+    Returns:
+        For each image the number of its group, groups counted along the normal, and one image of each group.
+
+    Raises:
+        GeometryError: see `lvo.dicom.geometry.unit_of`; or images of one group are displaced in their plane.
+    """
+    unit = unit_of(frames)
+    positions = np.array([frame.position_lps_mm for frame in frames])
+    depth_mm = positions @ unit.normal_lps
+    order = np.argsort(depth_mm, kind="stable")
+    group = np.concatenate([[0], np.cumsum(np.diff(depth_mm[order]) > _SAME_POSITION_MM)])
+    slice_of = np.empty(len(frames), dtype=np.intp)
+    slice_of[order] = group
+    firsts = tuple(int(order[n]) for n in np.unique(group, return_index=True)[1])
+    off_mm = float(np.abs(positions - positions[np.array(firsts)[slice_of]]).max())
+    if off_mm > 2 * _SAME_POSITION_MM:
+        msg = (
+            f"images at one table position are displaced by up to {off_mm:.2f} mm within their plane; "
+            "every time point must show the same positions: a series of this kind is not one perfusion scan"
+        )
+        raise GeometryError(msg)
+    return slice_of, firsts
+
+
+def _frames_of(series: Iterable[SeriesRef]) -> tuple[list[Frame], str]:
+    """Every image plane of the series, and their frame of reference."""
+    headers = [read_header(instance.path) for one in series for instance in one.instances]
+    frame_uids = {header.frame_of_reference_uid for header in headers if header.frames}
+    if len(frame_uids) > 1:
+        msg = f"the images have {len(frame_uids)} frames of reference, one is needed: positions cannot be compared"
+        raise GeometryError(msg)
+    return [frame for header in headers for frame in header.frames], next(iter(frame_uids), "")
+
+
+def _regrid_notes(stack: Stack, spacing: Spacing, plan: Regrid) -> tuple[QualityNote, ...]:
+    """Say how the slices were moved."""
+    notes = []
+    if not stack.straight:
+        size = " x ".join(map(str, plan.grid.shape_kji[::-1]))
+        text = (
+            f"the gantry was tilted by {stack.tilt_deg:.1f} degrees; "
+            f"slices were shifted within their planes onto an orthogonal grid of {size}"
+        )
+        notes.append(QualityNote("geometry.tilt_corrected", Severity.INFO, text))
+    if not spacing.even:
+        text = f"slices are {spacing.text} apart; they were resampled to one distance of {spacing.distance_mm:.2f} mm"
+        notes.append(QualityNote("geometry.resampled", Severity.WARNING, text))
+    return tuple(notes)
+
+
+def _pixel_notes(decoded: Decoded) -> tuple[QualityNote, ...]:
+    """Say what was odd about the pixels."""
+    notes = []
+    if decoded.lossy:
+        text = f"{decoded.lossy} of {len(decoded.slices_hu)} images were compressed with loss; small vessels may have changed"
+        notes.append(QualityNote("pixels.lossy", Severity.WARNING, text))
+    if decoded.odd_padding_hu:
+        text = (
+            f"Pixel Padding Value stands for {decoded.odd_padding_hu[0]:.0f} HU, which tissue has; it was not taken for padding"
+        )
+        notes.append(QualityNote("pixels.padding_in_tissue", Severity.WARNING, text))
+    return tuple(notes)

@@ -1,0 +1,183 @@
+"""Decode image planes to Hounsfield units, each with its own rescale; refuse what is cut short or cannot be decoded."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID
+
+from lvo.dicom.frames import Frame, floats, integer, nested, text
+from lvo.dicom.headers import UNREADABLE
+from lvo.errors import GeometryError, InputError
+
+__all__ = ["AIR_HU", "Decoded", "decode_hu"]
+
+AIR_HU = -1024.0
+"""Lowest CT number of a 12-bit scanner; padding and anything below becomes this."""
+
+_TISSUE_HU = (-1000.0, 3071.0)
+"""CT numbers a scan really has (12 bit); a padding value in between would swallow tissue."""
+
+_MAX_PIXELS = 8192 * 8192
+"""Larger planes than any CT reconstruction; a damaged header must not ask for terabytes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """Planes in the order asked for, and what was odd about them.
+
+    Args:
+        slices_hu: (N, J, I) float32.
+        lossy: number of planes that were compressed with loss.
+        odd_padding_hu: padding values inside the range of tissue, which were not taken for padding.
+    """
+
+    slices_hu: NDArray[np.float32]
+    lossy: int
+    odd_padding_hu: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _File:
+    """What one file gives."""
+
+    places: tuple[int, ...]
+    lossy: int
+    odd_padding_hu: float | None
+
+
+def decode_hu(frames: Sequence[Frame]) -> Decoded:
+    """Decode planes, which must have one size, to Hounsfield units.
+
+    Each plane is rescaled with its own slope and intercept into float32, so no plane can overflow a type that another one
+    chose. Padding and values below -1024 become -1024 HU.
+
+    Raises:
+        GeometryError: a file is cut short, or is not one grey plane of the size its header says.
+        InputError: a file cannot be read, its transfer syntax cannot be decoded, or it is not in Hounsfield units.
+
+    References:
+        DICOM PS3.3 C.7.6.3, C.8.2.1.1.4 (rescale), C.7.5.1.1.2 (padding).
+    """
+    rows, columns = frames[0].shape_ji
+    if rows * columns > _MAX_PIXELS:
+        msg = f"images of {rows} x {columns} pixels are beyond any CT: the header is damaged"
+        raise GeometryError(msg)
+    by_file: dict[Path, list[int]] = {}
+    for place, frame in enumerate(frames):
+        by_file.setdefault(frame.path, []).append(place)
+    slices_hu = np.empty((len(frames), rows, columns), dtype=np.float32)
+
+    def fill(places: Sequence[int]) -> _File:
+        return _decode_file([frames[place] for place in places], places, slices_hu)
+
+    workers = min(4, os.cpu_count() or 1)
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
+        warnings.simplefilter("ignore")  # pydicom warns of surplus bytes and odd values; what matters is checked here
+        files = list(pool.map(fill, by_file.values()))
+    odd = {file.odd_padding_hu for file in files} - {None}
+    return Decoded(slices_hu, sum(file.lossy for file in files), tuple(sorted(value for value in odd if value is not None)))
+
+
+def _decode_file(frames: Sequence[Frame], places: Sequence[int], slices_hu: NDArray[np.float32]) -> _File:
+    """Decode the asked frames of one file into their places."""
+    try:
+        dataset = pydicom.dcmread(frames[0].path, force=True)
+    except UNREADABLE as error:
+        msg = f"an image file cannot be read ({type(error).__name__}): send the series again"
+        raise InputError(msg) from error
+    _check(dataset, frames[0])
+    odd_padding_hu = None
+    for frame, place in zip(frames, places, strict=True):
+        stored = _stored(dataset, frame)
+        slope, intercept = _rescale(dataset, frame.index)
+        plane = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+        padding = _padding(dataset)
+        if padding is not None:
+            low, high = sorted(value * slope + intercept for value in padding)
+            if high <= _TISSUE_HU[0] or low >= _TISSUE_HU[1]:
+                plane[(stored >= min(padding)) & (stored <= max(padding))] = AIR_HU
+            else:
+                odd_padding_hu = low
+        np.maximum(plane, np.float32(AIR_HU), out=slices_hu[place])
+    return _File(tuple(places), len(places) * (text(dataset, "LossyImageCompression") == "01"), odd_padding_hu)
+
+
+def _check(dataset: Dataset, frame: Frame) -> None:
+    """Refuse what is not a complete grey CT image before any memory is asked for."""
+    syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
+    if syntax is None:
+        msg = "an image file has no transfer syntax, so its pixels cannot be decoded: export it as a DICOM file again"
+        raise InputError(msg)
+    try:
+        known = get_decoder(syntax).is_available
+    except NotImplementedError:
+        known = False
+    if not known:
+        msg = (
+            f"pixels are stored as {UID(syntax).name}, which cannot be decoded here: "
+            "send them uncompressed, as JPEG Lossless, JPEG-LS, JPEG 2000 or RLE"
+        )
+        raise InputError(msg)
+    samples, bits = integer(dataset, "SamplesPerPixel", 1), integer(dataset, "BitsAllocated")
+    if samples != 1 or text(dataset, "PhotometricInterpretation") != "MONOCHROME2" or bits not in (8, 16, 32):
+        kind = text(dataset, "PhotometricInterpretation") or "no Photometric Interpretation"
+        msg = f"an image has {samples} samples of {bits} bits, {kind}; 1 sample of 8, 16 or 32 bits, MONOCHROME2, is needed"
+        raise GeometryError(msg)
+    pixels = dataset.get("PixelData")
+    found = 0 if pixels is None else len(pixels)
+    rows, columns = frame.shape_ji
+    needed = rows * columns * integer(dataset, "NumberOfFrames", 1) * bits // 8
+    if found == 0 or (not UID(syntax).is_encapsulated and found < needed):
+        msg = f"an image file is cut short: {found} bytes of pixels found, {needed} needed; send the series again"
+        raise GeometryError(msg)
+
+
+def _stored(dataset: Dataset, frame: Frame) -> NDArray[np.integer[Any]]:
+    """Stored values of one frame: (J, I)."""
+    decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
+    try:
+        array, _ = decoder.as_array(dataset, index=frame.index, raw=True)
+    except (*UNREADABLE, RuntimeError) as error:
+        why = type(error).__name__
+        msg = f"the pixels of an image cannot be decoded ({why}): the file is damaged or cut short; send the series again"
+        raise GeometryError(msg) from error
+    if array.shape != frame.shape_ji:
+        msg = f"an image decodes to {array.shape} pixels, its header says {frame.shape_ji}: send the series again"
+        raise GeometryError(msg)
+    return array
+
+
+def _rescale(dataset: Dataset, index: int) -> tuple[float, float]:
+    """Rescale Slope and Intercept of one frame."""
+    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    own = per_frame[index] if index < len(per_frame) else Dataset()
+    shared = nested(dataset, "SharedFunctionalGroupsSequence")
+    for source in (
+        nested(own, "PixelValueTransformationSequence"),
+        nested(shared, "PixelValueTransformationSequence"),
+        dataset,
+    ):
+        slope, intercept = floats(source, "RescaleSlope", 1), floats(source, "RescaleIntercept", 1)
+        if slope and intercept and slope[0] != 0:
+            return slope[0], intercept[0]
+    msg = "an image has no Rescale Slope and Intercept, so its values are not Hounsfield units: send the originals"
+    raise InputError(msg)
+
+
+def _padding(dataset: Dataset) -> tuple[float, float] | None:
+    """Stored values that mean 'not scanned': first and last."""
+    value = floats(dataset, "PixelPaddingValue", 1)
+    if value is None:
+        return None
+    limit = floats(dataset, "PixelPaddingRangeLimit", 1)
+    return value[0], limit[0] if limit else value[0]

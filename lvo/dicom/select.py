@@ -1,0 +1,284 @@
+"""Choose the series to analyse, and give every series a role and a reason. Deterministic; never raises for an absent CTA.
+
+Geometry, Image Type, SOP class and recorded contrast decide; descriptions are hints, since every hospital writes its own.
+Pixels are looked at only where headers do not tell an angiogram from a plain CT.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from lvo.core.report import SeriesRow
+from lvo.core.study import Role, SeriesRef, Study
+from lvo.dicom.contrast import ANGIOGRAM_SHARE, vessel_slices
+from lvo.dicom.facts import Facts, gather, representative, same_geometry
+from lvo.errors import InputError
+
+__all__ = ["Selection", "choose"]
+
+MIN_CTP_TIMES = 8
+"""Fewer images per position are a multiphase angiogram or a repeated scan; perfusion scans have 20 to 60."""
+
+MIN_COVERAGE_MM = 60.0
+"""A shorter scan does not hold the circle of Willis with the M1 and M2 segments on both sides in any pose."""
+
+MIN_SLICES = 5
+MAX_CTP_S = 300.0
+"""Series of one geometry that start within this time are the time points of one perfusion scan."""
+
+THIN_MM = 1.5
+"""Slices up to this thickness show M1 and M2; thicker ones are used only when there is nothing else."""
+
+_NAMES = {
+    Role.CTA: "CT angiogram",
+    Role.CTP: "CT perfusion",
+    Role.NCCT: "plain CT",
+    Role.LOCALIZER: "localizer",
+    Role.DERIVED: "derived",
+    Role.OTHER: "other",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which series are analysed.
+
+    Args:
+        cta: the CT angiogram, None when there is none.
+        ctp: the CT perfusion: one series, or one per time point; empty when there is none.
+        ncct: the plain CT, None when there is none.
+        rows: every series of the study, with role, use and reason.
+        missing_cta: why there is no CT angiogram, empty when there is one.
+        missing_ctp: why there is no CT perfusion, empty when there is one.
+    """
+
+    cta: SeriesRef | None
+    ctp: tuple[SeriesRef, ...]
+    ncct: SeriesRef | None
+    rows: tuple[SeriesRow, ...]
+    missing_cta: str
+    missing_ctp: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A series with its role, why, and how well it would serve in that role."""
+
+    facts: Facts
+    role: Role
+    why: str
+    score: float = 0.0
+    group: int = 0
+    n_times: int = 1
+    used: bool = False
+
+
+def choose(study: Study) -> Selection:
+    """Choose the CT angiogram, the CT perfusion and the plain CT of a study.
+
+    Args:
+        study: the files as indexed.
+
+    Raises:
+        InputError: a file that was readable when the study was indexed no longer is.
+    """
+    facts = [gather(series) for series in study.series]
+    judged = _time_points([_judge(item) for item in facts])
+    judged = [_scored(item) for item in judged]
+    for role in (Role.CTA, Role.CTP, Role.NCCT):
+        judged = _best(judged, role)
+    chosen = {role: tuple(item.facts.series for item in judged if item.role is role and item.used) for role in Role}
+    return Selection(
+        cta=next(iter(chosen[Role.CTA]), None),
+        ctp=chosen[Role.CTP],
+        ncct=next(iter(chosen[Role.NCCT]), None),
+        rows=tuple(_row(item) for item in judged),
+        missing_cta="" if chosen[Role.CTA] else _missing("CT angiogram", judged),
+        missing_ctp="" if chosen[Role.CTP] else _missing("CT perfusion", judged),
+    )
+
+
+def _judge(facts: Facts) -> _Judged:
+    """Role of a series on its own."""
+    for rule in (_not_a_scan, _not_original, _not_a_head_volume, _over_time):
+        verdict = rule(facts)
+        if verdict:
+            return _Judged(facts, *verdict, n_times=facts.n_times)
+    return _Judged(facts, *_angiogram_or_plain(facts))
+
+
+def _not_a_scan(facts: Facts) -> tuple[Role, str] | None:
+    """Screens, reports, other modalities, localizers."""
+    if facts.is_screen:
+        return Role.DERIVED, "screen captures or pages, not a scan"
+    if not facts.is_scan:
+        return Role.OTHER, f"{facts.series.modality or 'objects of unknown modality'}, not CT images"
+    if facts.is_localizer:
+        return Role.LOCALIZER, "Image Type says LOCALIZER"
+    return None
+
+
+def _not_original(facts: Facts) -> tuple[Role, str] | None:
+    """Reformats, maps, images without a place."""
+    if facts.derived_why:
+        return Role.DERIVED, facts.derived_why
+    if facts.unit is None or facts.stack is None:
+        return Role.OTHER, facts.problem
+    return None
+
+
+def _not_a_head_volume(facts: Facts) -> tuple[Role, str] | None:
+    """Too few positions, other planes, other body parts."""
+    plane = facts.unit.plane if facts.unit else ""
+    if plane != "axial":
+        return (Role.LOCALIZER if facts.n_positions < 3 else Role.DERIVED), f"{plane} images, axial ones are needed"
+    if facts.other_body_part:
+        return Role.OTHER, f"shows the {facts.other_body_part}, not the head"
+    if facts.n_positions < MIN_SLICES and facts.n_times < MIN_CTP_TIMES:
+        return (
+            Role.OTHER,
+            f"{facts.n_positions} slice position{'s' * (facts.n_positions > 1)}, at least {MIN_SLICES} are needed",
+        )
+    if facts.n_positions == 1:
+        return Role.OTHER, f"1 position, {facts.n_times} times: monitoring of the contrast bolus"
+    return None
+
+
+def _over_time(facts: Facts) -> tuple[Role, str] | None:
+    """Several images per position."""
+    if facts.n_times >= MIN_CTP_TIMES:
+        return Role.CTP, f"{facts.n_positions} positions scanned {facts.n_times} times"
+    if facts.n_times > 1:
+        return (
+            Role.OTHER,
+            f"{facts.n_times} images per position: too few for perfusion ({MIN_CTP_TIMES} are needed), too many for one volume",
+        )
+    if facts.coverage_mm < MIN_COVERAGE_MM:
+        return Role.OTHER, f"covers {facts.coverage_mm:.0f} mm, at least {MIN_COVERAGE_MM:.0f} mm are needed"
+    return None
+
+
+def _angiogram_or_plain(facts: Facts) -> tuple[Role, str]:
+    """Tell the two by recorded contrast and description; by pixels where they are silent or disagree."""
+    match (facts.contrast, facts.hint):
+        case (True, "" | "angiogram"):
+            return Role.CTA, "contrast agent recorded"
+        case (False, "angiogram"):
+            return Role.CTA, "its description says angiogram"
+        case (False, "plain"):
+            return Role.NCCT, "no contrast agent recorded, its description says plain"
+        case _:
+            said = "contrast agent recorded but described as plain" if facts.contrast else "no contrast agent recorded"
+    try:
+        share = vessel_slices(representative(facts))
+    except InputError:
+        return Role.NCCT, f"{said}, and its pixels cannot be decoded"
+    if share >= ANGIOGRAM_SHARE:
+        return Role.CTA, f"{said}, but vessels are bright in {share:.0%} of the slices looked at"
+    return Role.NCCT, f"{said}, vessels are bright in {share:.0%} of the slices looked at"
+
+
+def _time_points(judged: Sequence[_Judged]) -> list[_Judged]:
+    """Find perfusion scans stored as one series per time point: many series of one geometry, one after the other."""
+    result = list(judged)
+    free = [n for n, item in enumerate(judged) if item.facts.n_times == 1 and _may_be_time_point(item)]
+    group = 0
+    while free:
+        lead = judged[free[0]].facts
+        same = [n for n in free if same_geometry(lead, judged[n].facts)]
+        free = [n for n in free if n not in same]
+        starts = [judged[n].facts.start_s for n in same]
+        if len(same) < MIN_CTP_TIMES or len(set(starts)) < len(starts) or max(starts) - min(starts) > MAX_CTP_S:
+            continue
+        group += 1
+        for n in same:
+            result[n] = replace(
+                judged[n], role=Role.CTP, why=f"one of {len(same)} time points with the same geometry", group=group
+            )
+    return result
+
+
+def _may_be_time_point(item: _Judged) -> bool:
+    """An original axial stack."""
+    facts = item.facts
+    original = facts.is_scan and not facts.is_screen and not facts.is_localizer and not facts.derived_why
+    return original and facts.unit is not None and facts.unit.plane == "axial" and facts.n_positions > 1
+
+
+def _scored(item: _Judged) -> _Judged:
+    """How well a series serves in its role: a sum of points, and the words for it."""
+    facts = item.facts
+    complete = facts.spacing is not None
+    even = facts.spacing is not None and facts.spacing.even
+    soft = 0.0 if facts.sharp else 1.5
+    words = [item.why, f"{facts.slice_mm:.2g} mm slices", f"{facts.coverage_mm:.0f} mm covered"]
+    if facts.sharp:
+        words.append("sharp kernel")
+    match item.role:
+        case Role.CTA:
+            thin = 4.0 if facts.slice_mm <= 0.8 else 3.0 if facts.slice_mm <= THIN_MM else 1.0 if facts.slice_mm <= 3.0 else 0.0
+            evidence = 2.0 * facts.contrast + 2.0 * (facts.hint == "angiogram")
+            score = thin + evidence + soft + min(facts.coverage_mm, 160.0) / 80.0 - 3.0 * facts.late - 6.0 * (not even)
+            words += ["late phase by its description"] * facts.late
+            words += [f"thicker than the {THIN_MM} mm preferred"] * (facts.slice_mm > THIN_MM)
+        case Role.CTP:
+            score = min(facts.coverage_mm, 160.0) / 20.0 + min(item.n_times, 60) / 20.0 + soft - 6.0 * (not even)
+        case Role.NCCT:
+            score = min(facts.coverage_mm, 120.0) / 40.0 + soft + (facts.slice_mm <= 5.0) - 6.0 * (not complete)
+        case _:
+            return item
+    if facts.problem:
+        words.append(f"but {facts.problem}")
+    return replace(item, score=score, why=", ".join(words))
+
+
+def _best(judged: Sequence[_Judged], role: Role) -> list[_Judged]:
+    """Mark the best series of a role as used, with all series of its group; say of the others which was better."""
+    candidates = [item for item in judged if item.role is role]
+    if not candidates:
+        return list(judged)
+    best = min(candidates, key=_rank)
+    used = [item for item in candidates if item is best or (best.group and item.group == best.group)]
+    result = []
+    for item in judged:
+        if item.role is not role:
+            result.append(item)
+        elif any(item is other for other in used):
+            result.append(replace(item, used=True, why=f"chosen: {item.why}"))
+        else:
+            result.append(replace(item, why=f"{item.why}; {_name(best)} is preferred"))
+    return result
+
+
+def _rank(item: _Judged) -> tuple[float, float, float, str]:
+    """Best first: score, then the earlier scan (the arterial phase), then the lower number."""
+    series = item.facts.series
+    number = float("inf") if series.number is None else float(series.number)
+    return (-round(item.score, 3), item.facts.start_s, number, series.series_instance_uid)
+
+
+def _name(item: _Judged) -> str:
+    """A series in a sentence."""
+    number = item.facts.series.number
+    return "another series" if number is None else f"series {number}"
+
+
+def _row(item: _Judged) -> SeriesRow:
+    """The row of the table."""
+    series = item.facts.series
+    return SeriesRow(
+        series_instance_uid=series.series_instance_uid,
+        role=item.role,
+        used=item.used,
+        reason=item.why,
+        n_instances=len(series.instances),
+        description=series.description,
+        geometry=item.facts.geometry,
+    )
+
+
+def _missing(what: str, judged: Sequence[_Judged]) -> str:
+    """Why a part is absent: what the study has instead."""
+    counts = Counter(item.role for item in judged)
+    found = ", ".join(f"{counts[role]} {name}" for role, name in _NAMES.items() if counts[role])
+    return f"no {what} in the study: {found or 'no series'}"

@@ -1,0 +1,213 @@
+"""The headers of the source images: whom a result belongs to, and which images it refers to.
+
+Identity is carried over in one place (`Headers.finish`) and nowhere else: the objects are built from headers without it,
+because the library that builds them puts names it finds odd into its warnings.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
+from pydicom.uid import PYDICOM_IMPLEMENTATION_UID
+
+from lvo import __version__
+from lvo.core.grid import Grid
+from lvo.core.study import SeriesRef
+from lvo.errors import InputError
+
+__all__ = ["EQUIPMENT", "Headers", "SourceSeries", "Stamp", "read_headers"]
+
+EQUIPMENT = {
+    "manufacturer": "lvo",
+    "manufacturer_model_name": "lvo",
+    "software_versions": __version__,
+    "device_serial_number": "software",
+}
+"""What made the result, in highdicom's parameter names."""
+
+_IDENTITY = (
+    "PatientName", "PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "PatientBirthDate", "PatientSex",
+    "OtherPatientIDsSequence", "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence",
+    "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "IssuerOfAccessionNumberSequence",
+    "ReferringPhysicianName", "StudyDescription", "PatientAge", "PatientSize", "PatientWeight",
+    "ClinicalTrialSponsorName", "ClinicalTrialProtocolID", "ClinicalTrialProtocolName", "ClinicalTrialSiteID",
+    "ClinicalTrialSiteName", "ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID",
+)  # fmt: skip
+"""Patient and study modules (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2, C.7.1.3): a result must land in the patient's study."""
+
+_ALWAYS = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
+           "AccessionNumber", "ReferringPhysicianName")  # fmt: skip
+"""Type 2 of those modules: present, empty when unknown."""
+
+_TECHNICAL = (
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",
+    "PositionReferenceIndicator", "Modality", "ImageType", "Rows", "Columns", "PixelSpacing", "SliceThickness",
+    "ImagePositionPatient", "ImageOrientationPatient",
+    "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod",
+)  # fmt: skip
+"""What the result objects need of a source image beside identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSeries:
+    """The images a part of the result was made from, in slice order; an image that gave several slices stands once.
+
+    Args:
+        paths: file of each image.
+        sop_instance_uids: UID of each image.
+    """
+
+    paths: tuple[Path, ...]
+    sop_instance_uids: tuple[str, ...]
+
+    @classmethod
+    def of(cls, series: Sequence[SeriesRef], sop_instance_uids: Sequence[str] | None = None) -> "SourceSeries":
+        """Look up files by UID.
+
+        Args:
+            series: series whose instances are looked through.
+            sop_instance_uids: for each slice its image, repeats allowed; the first instance alone when omitted.
+
+        Raises:
+            InputError: a UID is in none of the series, or there is no instance at all.
+        """
+        files = {image.sop_instance_uid: image.path for one in series for image in one.instances}
+        uids = tuple(dict.fromkeys(sop_instance_uids if sop_instance_uids is not None else list(files)[:1]))
+        missing = [uid for uid in uids if uid not in files]
+        if missing or not uids:
+            msg = f"{len(missing)} of {len(uids)} source images are in none of the {len(series)} series given"
+            raise InputError(msg)
+        return cls(tuple(files[uid] for uid in uids), uids)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When results are made and where their UIDs come from: injected, so that the same input gives the same bytes.
+
+    Args:
+        created: date and time, as the hospital's clock shows it.
+        new_uid: gives a new DICOM UID at each call.
+    """
+
+    created: datetime
+    new_uid: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Headers:
+    """Source images without identity, and the identity on its own.
+
+    Args:
+        images: technical header of each image, in slice order.
+        identity: patient and study attributes.
+    """
+
+    images: tuple[Dataset, ...]
+    identity: Dataset
+
+    @property
+    def main(self) -> tuple[Dataset, ...]:
+        """The images of the series that gave most of them: one geometry, one frame of reference."""
+        uids = [str(image.SeriesInstanceUID) for image in self.images]
+        most = max(uids, key=uids.count)
+        return tuple(image for image in self.images if image.SeriesInstanceUID == most)
+
+    @property
+    def others(self) -> tuple[Dataset, ...]:
+        """The remaining images."""
+        main = {image.SOPInstanceUID for image in self.main}
+        return tuple(image for image in self.images if image.SOPInstanceUID not in main)
+
+    def with_frame_of(self, grid: Grid, stamp: Stamp) -> "Headers":
+        """The same, every image with a frame of reference: its own, the grid's, or a new one (CT must have one)."""
+        uid = next((i.FrameOfReferenceUID for i in self.main if i.get("FrameOfReferenceUID")), None)
+        uid = uid or grid.frame_of_reference_uid or stamp.new_uid()
+        images = [copy.copy(image) for image in self.images]
+        for image in images:
+            image.FrameOfReferenceUID = image.get("FrameOfReferenceUID") or uid
+        return Headers(tuple(images), self.identity)
+
+    def finish(self, result: Dataset, stamp: Stamp, *, series_description: str) -> None:
+        """Give a result its patient, its study, its time and lasting UIDs, in place."""
+        for element in self.identity:
+            result[element.tag] = copy.deepcopy(element)
+        for keyword in _ALWAYS:
+            if keyword not in result or result[keyword].value is None:
+                setattr(result, keyword, "")
+        result.SpecificCharacterSet = "ISO_IR 192"
+        result.SeriesDescription = f"{series_description} - RESEARCH USE ONLY"
+        date, time = f"{stamp.created:%Y%m%d}", f"{stamp.created:%H%M%S}"
+        for event in ("InstanceCreation", "Content", "Series"):
+            if event != "Content" or "ContentDate" in result:
+                setattr(result, f"{event}Date", date)
+                setattr(result, f"{event}Time", time)
+        for equipment in result.get("ContributingEquipmentSequence", []):
+            if "ContributionDateTime" in equipment:
+                equipment.ContributionDateTime = date + time
+        _settle_uids(result, stamp)
+        result.file_meta.ImplementationClassUID = PYDICOM_IMPLEMENTATION_UID
+        result.file_meta.ImplementationVersionName = f"LVO {__version__}"
+
+
+def read_headers(source: SourceSeries) -> Headers:
+    """Read the headers of the source images; pixels stay on disk.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    images = [_technical(_read(path, _TECHNICAL)) for path in source.paths]
+    for image in images[1:]:
+        same = image.SeriesInstanceUID == images[0].SeriesInstanceUID and "ImageOrientationPatient" in images[0]
+        if same and np.allclose(image.get("ImageOrientationPatient", 0), images[0].ImageOrientationPatient, atol=1e-4):
+            image.ImageOrientationPatient = images[0].ImageOrientationPatient  # decimal strings differ in the last digit
+    if "NumberOfFrames" in (full := _read(source.paths[0], None)):
+        images = [_technical(full)]
+    identity = Dataset()
+    for keyword in _IDENTITY:
+        if keyword in full:
+            identity.add(copy.deepcopy(full[keyword]))
+    return Headers(tuple(images), identity)
+
+
+def _read(path: Path, keywords: Sequence[str] | None) -> Dataset:
+    """One header with its text decoded. Values are taken as they are: a warning on an odd one would quote it."""
+    tags = None if keywords is None else [tag for keyword in keywords if (tag := tag_for_keyword(keyword)) is not None]
+    try:
+        with pydicom.config.disable_value_validation():
+            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)
+            header.decode()
+    except (OSError, pydicom.errors.InvalidDicomError) as error:
+        msg = f"source image cannot be read again: {path.name}"
+        raise InputError(msg) from error
+    return header
+
+
+def _technical(header: Dataset) -> Dataset:
+    """The header without identity: the empty attributes that highdicom insists on, and no name, number or date."""
+    image = Dataset()
+    if "NumberOfFrames" in header:  # a multi-frame image carries its geometry in nested groups
+        image.NumberOfFrames = header.NumberOfFrames
+        for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+            setattr(image, keyword, header[keyword].value)
+    for keyword in _TECHNICAL:
+        if keyword in header:
+            image.add(header[keyword])
+    for keyword in _ALWAYS:
+        setattr(image, keyword, "")
+    return image
+
+
+def _settle_uids(result: Dataset, stamp: Stamp) -> None:
+    """Replace the one UID that highdicom draws at random, that of the dimension organization, by an issued one, in place."""
+    drawn: dict[str, str] = {}
+    for element in result.iterall():
+        if element.keyword == "DimensionOrganizationUID":
+            if element.value not in drawn:
+                drawn[element.value] = stamp.new_uid()
+            element.value = drawn[element.value]

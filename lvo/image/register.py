@@ -1,0 +1,249 @@
+"""Bring a head to the atlas: rotation, shift and one scale per axis of the brain.
+
+The atlas predicts what CT shows of a brain and the skull around it (`Atlas.expected_ct`). From 27 orientations around the
+patient's axes a Gauss-Newton ascent (Lucas-Kanade on normalised images) maximises the correlation of that prediction with
+the scan, first with 8 mm between samples, then with 4 mm. No random numbers, no threads: the same scan gives the same
+pose. Patient coordinates are trusted, so left and right are never exchanged.
+
+One scale per axis and not one for all: heads are longer or rounder than the atlas, and the correlation rises from 0.73 to
+0.88 and from 0.87 to 0.92 on the two real heads at hand.
+"""
+
+import itertools
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from lvo.core.grid import Grid
+from lvo.core.outcome import Assessed, NotAssessable
+from lvo.core.pose import HeadPose
+from lvo.core.volume import Quantity, Volume
+from lvo.image.atlas import load_atlas
+from lvo.image.brain import known_space
+from lvo.image.resample import coarsen
+from lvo.image.windows import compressed, cropped, extent
+
+__all__ = ["register_to_atlas"]
+
+Array = NDArray[np.float64]
+
+SHELL_MM = 7.0
+"""How far beyond the brain samples reach: into the skull, not through it."""
+
+START_DEG = (-22.0, 0.0, 22.0)
+"""Orientations tried about each axis; the ascent reaches some 20 degrees further."""
+
+N_REFINED = 4
+"""How many of the coarse results are followed to the end."""
+
+MIN_QUALITY = 0.8
+"""Correlation below which a pose is refused: two real heads reach 0.88 and 0.92, a bony sphere full of water 0.76."""
+
+MIN_COVERED = 0.85
+"""Part of the atlas brain that must lie inside the scan."""
+
+SCALE_RANGE = (0.7, 1.2)
+"""Patient mm per atlas mm. The atlas brain is large (1.89 L); 0.7 is a head 20 % shorter than average along one axis."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Expected:
+    """What the atlas predicts: (N, 3) positions relative to the centre of its brain, (N,) values, (N,) inside the brain."""
+
+    offsets_atlas_mm: Array
+    values: Array
+    in_brain: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scan:
+    """The scan, compressed and smoothed, with its slope along LPS x, y, z per mm, and where it was imaged (0 to 1)."""
+
+    image: NDArray[np.float32]
+    slopes_lps: tuple[NDArray[np.float32], ...]
+    known: NDArray[np.float32]
+    grid: Grid
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    """A pose (rotation vector, brain centre in LPS mm, log scales), its score, and the sampled values behind it."""
+
+    parameters: Array
+    score: float
+    values: Array
+    weights: Array
+    index_kji: Array
+
+
+def register_to_atlas(volume: Volume, brain: Volume) -> Assessed[HeadPose] | NotAssessable:
+    """Find how the head lies.
+
+    The quality of the pose is the correlation, over brain and skull, of the compressed HU of the scan with those expected
+    from the atlas, times the square root of the part of the samples that lie in the scan.
+
+    Args:
+        volume: HU, the whole head, on any grid.
+        brain: its brain mask, on any grid.
+
+    Returns:
+        The pose, or why none is trusted: too little of the brain in the scan, an impossible size, or a poor match.
+
+    Raises:
+        ValueError: the volume is not in HU, the mask is no mask, or empty.
+    """
+    if volume.quantity is not Quantity.HU or brain.quantity is not Quantity.MASK:
+        msg = f"register_to_atlas needs HU and a mask, got {volume.quantity.name} and {brain.quantity.name}"
+        raise ValueError(msg)
+    center_lps_mm, low_lps_mm, high_lps_mm, brain_ml = extent(brain)
+    near = cropped(coarsen(volume, 2.0), low_lps_mm - 40.0, high_lps_mm + 40.0)
+    known = known_space(near, float(volume.array.min()))
+
+    coarse, scan = _expected(8, 4.0), _scan(near, known, 4.0, 4.0)
+    atlas = load_atlas().brain
+    log_scale = np.log(brain_ml / (float(atlas.array.sum()) * atlas.grid.voxel_ml)) / 3.0
+    starts = []
+    for angles_deg in itertools.product(START_DEG, repeat=3):
+        turn = Rotation.from_euler("xyz", angles_deg, degrees=True).as_rotvec()
+        starts.append(_climb(np.concatenate([turn, center_lps_mm, [log_scale]]), coarse, scan, max_steps=4))
+    starts.sort(key=lambda fit: -fit.score)
+    best = max((_climb(fit.parameters, coarse, scan, max_steps=20) for fit in starts[:N_REFINED]), key=lambda fit: fit.score)
+
+    fine, scan = _expected(4, 2.0), _scan(near, known, 2.0, 2.0)
+    best = _climb(best.parameters, fine, scan, max_steps=20)
+    one_scale = best.parameters
+    best = _climb(np.concatenate([one_scale, one_scale[[6, 6]]]), fine, scan, max_steps=30)
+    return _judged(best, fine)
+
+
+def _judged(fit: _Fit, expected: _Expected) -> Assessed[HeadPose] | NotAssessable:
+    """Turn the best fit into a pose, or say why it is not believed."""
+    covered = float(fit.weights[expected.in_brain].mean())
+    scales = np.exp(fit.parameters[6:])
+    reasons = []
+    if covered < MIN_COVERED:
+        reasons.append(f"only {covered:.0%} of the brain lies in the scan, at least {MIN_COVERED:.0%} is needed")
+    if scales.min() < SCALE_RANGE[0] or scales.max() > SCALE_RANGE[1]:
+        found = " x ".join(f"{s:.2f}" for s in scales)
+        reasons.append(f"the brain would be {found} times the atlas, expected {SCALE_RANGE[0]} to {SCALE_RANGE[1]}")
+    if fit.score < MIN_QUALITY:
+        reasons.append(f"head and atlas match with a correlation of {fit.score:.2f}, at least {MIN_QUALITY} is needed")
+    if reasons:
+        return NotAssessable(tuple(reasons))
+    lps_from_atlas = np.eye(4)
+    lps_from_atlas[:3, :3] = _linear(fit.parameters)
+    lps_from_atlas[:3, 3] = fit.parameters[3:6] - lps_from_atlas[:3, :3] @ _atlas_center_mm()
+    return Assessed(HeadPose(np.linalg.inv(lps_from_atlas), min(1.0, fit.score)))
+
+
+def _atlas_center_mm() -> Array:
+    """Centre of the atlas brain, on the mid-plane."""
+    brain = load_atlas().brain
+    return np.asarray(brain.grid.to_lps_mm(np.argwhere(brain.array)).mean(axis=0))
+
+
+@lru_cache(maxsize=2)
+def _expected(step_mm: int, sigma_mm: float) -> _Expected:
+    """Sample the atlas every so many mm in the brain, and in the skull where it closely follows the brain."""
+    atlas = load_atlas()
+    grid, every = atlas.brain.grid, int(step_mm / atlas.brain.grid.spacing_kji_mm[0])
+    smooth = ndimage.gaussian_filter(compressed(atlas.expected_ct.array), sigma_mm / grid.spacing_kji_mm)
+    closed = ndimage.binary_closing(atlas.brain.array, iterations=4)
+    beyond_mm = ndimage.distance_transform_edt(~closed, sampling=grid.spacing_kji_mm)
+    middle = grid.shape_kji[2] // 2  # keep samples symmetric about x = 0
+    chosen = np.zeros(grid.shape_kji, dtype=bool)
+    chosen[::every, ::every, middle % every :: every] = True
+    index = np.argwhere(chosen)
+    positions = grid.to_lps_mm(index)
+    _, y, z = positions.T
+    at = tuple(index.T)
+    vault = (z > -10.0) | ((y > 20.0) & (z > -45.0))  # elsewhere face, orbits and sinuses follow, not an even skull
+    wanted = ((beyond_mm[at] == 0.0) | ((beyond_mm[at] <= SHELL_MM) & vault)) & (z > -62.0)
+    at = tuple(index[wanted].T)
+    return _Expected(positions[wanted] - _atlas_center_mm(), smooth[at].astype(np.float64), atlas.brain.array[at])
+
+
+def _scan(near: Volume, known: NDArray[np.bool_], spacing_mm: float, sigma_mm: float) -> _Scan:
+    """Prepare one resolution level of the scan."""
+    level = coarsen(Volume(compressed(near.array), near.grid, near.quantity), spacing_mm)
+    image = ndimage.gaussian_filter(level.array, sigma_mm / spacing_mm)
+    slopes_kji = np.gradient(image) if min(image.shape) > 1 else [np.zeros_like(image)] * 3
+    kji_from_lps = level.grid.kji_from_lps[:3, :3]
+    slopes_lps = tuple(
+        np.asarray(sum(slopes_kji[n] * kji_from_lps[n, axis] for n in range(3)), dtype=np.float32) for axis in range(3)
+    )
+    seen = coarsen(Volume(known.astype(np.float32), near.grid, Quantity.PROBABILITY), spacing_mm)
+    return _Scan(image, slopes_lps, seen.array, level.grid)
+
+
+def _linear(parameters: Array) -> Array:
+    """(3, 3) part of atlas offset to LPS: scale along the atlas axes, then rotate."""
+    scales = np.exp(parameters[6:] if parameters.size == 9 else np.repeat(parameters[6], 3))
+    return np.asarray(Rotation.from_rotvec(parameters[:3]).as_matrix() * scales)
+
+
+def _fit(parameters: Array, expected: _Expected, scan: _Scan) -> _Fit:
+    """Read the scan where a pose puts the samples, and correlate."""
+    lps_mm = expected.offsets_atlas_mm @ _linear(parameters).T + parameters[3:6]
+    index_kji = np.ascontiguousarray(scan.grid.to_kji(lps_mm).T)
+    values = ndimage.map_coordinates(scan.image, index_kji, order=1, mode="nearest").astype(np.float64)
+    weights = (ndimage.map_coordinates(scan.known, index_kji, order=1, cval=0.0) > 0.99).astype(np.float64)
+    if weights.sum() < 0.1 * weights.size:
+        return _Fit(parameters, -1.0, values, weights, index_kji)
+    ours, theirs = _standardised(values, weights), _standardised(expected.values, weights)
+    score = float((weights * ours * theirs).sum() / np.sqrt(weights.sum() * weights.size))
+    return _Fit(parameters, score, values, weights, index_kji)
+
+
+def _standardised(values: Array, weights: Array) -> Array:
+    """Shift and scale to weighted mean 0 and variance 1."""
+    centred = values - (weights * values).sum() / weights.sum()
+    variance = (weights * centred**2).sum() / weights.sum()
+    return np.asarray(centred / np.sqrt(max(variance, 1e-12)))
+
+
+def _climb(parameters: Array, expected: _Expected, scan: _Scan, *, max_steps: int) -> _Fit:
+    """Follow the correlation uphill: Gauss-Newton on the standardised difference, damped (Levenberg-Marquardt)."""
+    fit, damping = _fit(parameters, expected, scan), 1e-3
+    for _ in range(max_steps):
+        if fit.score < 0.0:
+            break
+        jacobian, difference = _linearised(fit, expected, scan)
+        normal, toward = jacobian.T @ jacobian, jacobian.T @ difference
+        better = None
+        while better is None and damping < 1e3:
+            step = np.linalg.solve(normal + damping * np.diag(np.diag(normal)) + 1e-9 * np.eye(len(normal)), toward)
+            trial = _fit(fit.parameters + step, expected, scan)
+            if trial.score > fit.score:
+                better = trial
+            else:
+                damping *= 8.0
+        if better is None:
+            break
+        gain, fit, damping = better.score - fit.score, better, max(damping / 8.0, 1e-5)
+        if gain < 1e-5:
+            break
+    return fit
+
+
+def _linearised(fit: _Fit, expected: _Expected, scan: _Scan) -> tuple[Array, Array]:
+    """Derivative of the standardised scan values by the parameters (N, P), and expected minus found (N,)."""
+    slopes = np.stack([ndimage.map_coordinates(s, fit.index_kji, order=1, mode="nearest") for s in scan.slopes_lps], axis=1)
+    base, delta = _linear(fit.parameters), 1e-4
+    jacobian = np.empty((fit.values.size, fit.parameters.size))
+    jacobian[:, 3:6] = slopes
+    for n in (0, 1, 2, *range(6, fit.parameters.size)):
+        moved = fit.parameters.copy()
+        moved[n] += delta
+        jacobian[:, n] = ((expected.offsets_atlas_mm @ ((_linear(moved) - base) / delta).T) * slopes).sum(axis=1)
+    weights = fit.weights
+    mean = (weights * fit.values).sum() / weights.sum()
+    spread = np.sqrt(max((weights * (fit.values - mean) ** 2).sum() / weights.sum(), 1e-12))
+    jacobian = (jacobian - (weights @ jacobian) / weights.sum()) / spread
+    ours, theirs = _standardised(fit.values, weights), _standardised(expected.values, weights)
+    jacobian -= np.outer(ours, (weights * ours) @ jacobian / weights.sum())  # standardising undoes a change of contrast
+    return jacobian * weights[:, None], (theirs - ours) * weights

@@ -1,0 +1,214 @@
+"""result.json: the result as the contract promises it, checked against the shipped schema before anyone sees it."""
+
+import json
+import math
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib import metadata, resources
+from typing import Any, Literal
+
+import jsonschema
+
+from lvo import __version__
+from lvo.core.outcome import Absent, Assessed, NotAssessable, Outcome
+from lvo.core.report import Criterion, CtaResult, Curve, Output, PerfusionResult, QualityNote, Report
+
+__all__ = ["SCHEMA", "Output", "quality_notes", "result_document", "result_text", "status_of"]
+
+SCHEMA = "lvo-result/1"
+"""Name and number of the schema; a change needs a new number and a changelog entry."""
+
+_LIBRARIES = ("highdicom", "numpy", "onnxruntime", "pydicom", "scipy")
+"""Libraries whose version can change a number or an image of the result."""
+
+
+def status_of(report: Report) -> Literal["complete", "partial", "not_assessable", "failed"]:
+    """What became of the study.
+
+    "complete" when every part that has images was judged, "partial" when some parts were, "not_assessable" when none was.
+    "failed" is for runs that end without a report, so it is never said here.
+    """
+    parts = [part for part in (report.cta, report.perfusion) if not isinstance(part, Absent)]
+    judged = sum(isinstance(part, Assessed) for part in parts)
+    if judged == 0:
+        return "not_assessable"
+    return "complete" if judged == len(parts) else "partial"
+
+
+def result_document(report: Report, *, outputs: Sequence[Output], location_sop_instance_uid: str | None) -> dict[str, object]:
+    """The result as JSON-able values in the order of the contract.
+
+    Args:
+        report: everything known about the study.
+        outputs: the files of the run.
+        location_sop_instance_uid: the CTA slice nearest to the suspected site, None without one.
+
+    Raises:
+        ValueError: a number is NaN or infinite; the message says which key.
+        jsonschema.ValidationError: the document does not fit the schema.
+    """
+    document = {
+        "schema": SCHEMA,
+        "status": status_of(report),
+        "research_use_only": True,
+        "study": {"study_instance_uid": report.study_instance_uid},
+        "series": [
+            {
+                "series_instance_uid": row.series_instance_uid,
+                "role": row.role.value,
+                "used": row.used,
+                "reason": row.reason,
+                "n_instances": row.n_instances,
+            }
+            for row in report.series
+        ],
+        "cta": _cta(report.cta, location_sop_instance_uid),
+        "perfusion": _perfusion(report.perfusion),
+        "criteria": [_criterion(criterion) for criterion in report.criteria],
+        "quality": [{"code": n.code, "severity": n.severity.value, "text": n.text} for n in quality_notes(report)],
+        "timings_s": dict(report.timings_s),
+        "software": _software(),
+        "models": [{"name": m.name, "version": m.version, "sha256": m.sha256} for m in report.models],
+        "config_sha256": report.config_sha256,
+        "outputs": [{"kind": o.kind, "path": o.path, "sop_instance_uid": o.sop_instance_uid} for o in outputs],
+    }
+    plain = _plain(document, "")
+    jsonschema.validate(plain, _schema(), cls=jsonschema.Draft202012Validator)
+    return dict(plain)
+
+
+def result_text(document: Mapping[str, object]) -> str:
+    """The document as JSON text, the same for the same values."""
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def quality_notes(report: Report) -> tuple[QualityNote, ...]:
+    """Every note on the study and its parts, each once, in the order in which they were made."""
+    notes = list(report.quality)
+    for part in (report.cta, report.perfusion):
+        if isinstance(part, Assessed):
+            notes.extend(part.value.notes)
+    return tuple(dict.fromkeys(notes))
+
+
+def _state(outcome: Outcome[Any]) -> dict[str, object]:
+    """State and reasons of one part."""
+    match outcome:
+        case Assessed():
+            return {"state": "assessed", "reasons": []}
+        case NotAssessable(reasons=reasons):
+            return {"state": "not_assessable", "reasons": list(reasons)}
+        case Absent(reason=reason):
+            return {"state": "absent", "reasons": [reason]}
+
+
+def _cta(outcome: Outcome[CtaResult], location_sop_instance_uid: str | None) -> dict[str, object]:
+    """The CTA part; everything but state and reasons is null unless it was judged."""
+    part = _state(outcome)
+    if not isinstance(outcome, Assessed):
+        return {**part, "lvo": None, "vessels": None, "collateral": None, "bolus": None}
+    value = outcome.value
+    finding = value.finding
+    return {
+        **part,
+        "lvo": {
+            "call": finding.call.value,
+            "probability": finding.probability,
+            "threshold": finding.threshold,
+            "side": finding.side.value if finding.side else None,
+            "site": finding.site.value if finding.site else None,
+            "location_lps_mm": finding.location_lps_mm,
+            "sop_instance_uid": None if finding.location_lps_mm is None else location_sop_instance_uid,
+        },
+        "vessels": {v.territory: {"left_ml": v.left_ml, "right_ml": v.right_ml, "ratio": v.ratio} for v in value.vessels},
+        "collateral": {"score": value.collateral.score, "ratio": value.collateral.ratio} if value.collateral else None,
+        "bolus": {"arterial_hu": value.arterial_hu, "phase": value.phase},
+    }
+
+
+_PERFUSION_KEYS = (
+    "core_ml", "hypoperfusion_ml", "mismatch_ml", "mismatch_ratio", "hir", "cbv_index", "side", "thresholds", "aif", "vof",
+    "volumes_ml",
+)  # fmt: skip
+
+
+def _perfusion(outcome: Outcome[PerfusionResult]) -> dict[str, object]:
+    """The perfusion part; everything but state and reasons is null unless it was judged."""
+    part = _state(outcome)
+    if not isinstance(outcome, Assessed):
+        return {**part, **dict.fromkeys(_PERFUSION_KEYS)}
+    value = outcome.value
+    return {
+        **part,
+        "core_ml": value.core_ml,
+        "hypoperfusion_ml": value.hypoperfusion_ml,
+        "mismatch_ml": value.mismatch_ml,
+        "mismatch_ratio": value.mismatch_ratio,
+        "hir": value.hir,
+        "cbv_index": value.cbv_index,
+        "side": value.side.value if value.side else None,
+        "thresholds": dict(value.thresholds),
+        "aif": _curve(value.aif),
+        "vof": _curve(value.vof),
+        "volumes_ml": dict(value.volumes_ml),
+    }
+
+
+def _curve(curve: Curve) -> dict[str, object]:
+    """A curve with its peak."""
+    return {
+        "peak_hu": curve.enhancement_hu.max(),
+        "time_to_peak_s": curve.times_s[curve.enhancement_hu.argmax()],
+        "location_lps_mm": curve.location_lps_mm,
+        "n_voxels": curve.n_voxels,
+        "times_s": curve.times_s.tolist(),
+        "enhancement_hu": curve.enhancement_hu.tolist(),
+    }
+
+
+def _criterion(criterion: Criterion) -> dict[str, object]:
+    """One rule with its conditions."""
+    return {
+        "name": criterion.name,
+        "source": criterion.source,
+        "date": criterion.date,
+        "met": criterion.met,
+        "checks": [{"what": c.what, "value": c.value, "rule": c.rule, "met": c.met} for c in criterion.checks],
+    }
+
+
+def _software() -> dict[str, str]:
+    """Versions of what made the result."""
+    versions = {"lvo": __version__, "python": platform.python_version()}
+    return versions | {name: metadata.version(name) for name in _LIBRARIES}
+
+
+def _plain(value: object, key: str) -> Any:  # noqa: ANN401 - JSON values
+    """The value with numpy scalars and tuples turned into plain ones.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+        TypeError: a value has no place in JSON.
+    """
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v, f"{key}.{k}" if key else str(k)) for k, v in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [_plain(v, f"{key}[{n}]") for n, v in enumerate(value)]
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if hasattr(value, "item"):  # a numpy scalar
+        return _plain(value.item(), key)
+    if not isinstance(value, float):
+        msg = f"{key} cannot be written as JSON: {type(value).__name__}"
+        raise TypeError(msg)
+    if not math.isfinite(value):
+        msg = f"{key} must be a finite number, got {value}"
+        raise ValueError(msg)
+    return value
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    """The schema that ships with the package."""
+    return dict(json.loads(resources.files("lvo.report").joinpath("result.schema.json").read_text(encoding="utf-8")))

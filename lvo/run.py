@@ -1,0 +1,224 @@
+"""One study from files to files: analyse it, then leave a complete result folder or none.
+
+What commands, services and nodes call; `lvo.pipeline` does the analysis, `lvo.report` and `lvo.dicom.write` the documents.
+"""
+
+import platform
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+from lvo import RESEARCH_USE_ONLY, __version__
+from lvo.config import Config
+from lvo.core.outcome import Assessed, NotAssessable
+from lvo.core.report import CtaResult, Finding, Output, Report
+from lvo.core.study import Role, Study
+from lvo.dicom.write import SourceSeries, Stamp, write_results
+from lvo.errors import InputError, OutputError
+from lvo.infer import load_model
+from lvo.infer.call_head import load_call_head
+from lvo.pipeline import Analysis, Models, analyze
+from lvo.report.figures import draw_figures
+from lvo.report.html import render_html
+from lvo.report.nifti import nifti_bytes
+from lvo.report.pdf import render_pdf
+from lvo.report.result import result_document, result_text, status_of
+
+__all__ = ["Request", "RunResult", "load_models", "run_study", "software_versions"]
+
+ANALYSED, NOT_ASSESSABLE = 0, 3
+"""Exit status of the contract."""
+
+_SAFE_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_REPORTED_PACKAGES = ("numpy", "scipy", "SimpleITK", "pydicom", "highdicom", "onnxruntime", "nilearn", "matplotlib")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to do with a study.
+
+    Args:
+        out_dir: folder that receives one folder per study.
+        config: settings.
+        clinical: clinical facts for the selection rules.
+        roles: parts to analyse.
+    """
+
+    out_dir: Path
+    config: Config
+    clinical: Mapping[str, float | str | None]
+    roles: frozenset[Role]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunResult:
+    """Where the result lies, what it says, and the exit status it stands for."""
+
+    folder: Path
+    document: Mapping[str, object]
+    report: Report
+    exit_status: int
+
+
+def load_models(config: Config, *, threads: int = 2) -> Models:
+    """Load the artery network and the call that was fitted on it.
+
+    Raises:
+        ModelError: one is missing, altered, or does not fit.
+    """
+    network = load_model(config.cta.model, threads=threads)
+    return Models(network, load_call_head(network.manifest))
+
+
+def software_versions() -> dict[str, str]:
+    """Versions that a result depends on."""
+    packages = {name: metadata.version(name) for name in _REPORTED_PACKAGES}
+    return {"lvo": __version__, "python": platform.python_version(), **packages}
+
+
+def run_study(study: Study, models: Models, request: Request) -> RunResult:
+    """Analyse one study and write everything the contract promises, all or none.
+
+    A result that was there before is replaced only when the new one is complete.
+
+    Raises:
+        InputError: the study instance UID is not a UID, so it cannot name a folder.
+        OutputError: the result cannot be written; nothing is left behind.
+        ModelError: a model does not do what its manifest says.
+    """
+    if not _SAFE_UID.fullmatch(study.study_instance_uid) or len(study.study_instance_uid) > 64:
+        msg = "Study Instance UID (0020,000D) must be digits and dots, at most 64; ask the sender to correct the study"
+        raise InputError(msg)
+    with _complete_folder(request.out_dir / study.study_instance_uid) as folder:
+        analysis = analyze(study, models, request.config, clinical=request.clinical, roles=request.roles)
+        start = time.perf_counter()
+        document = _write(analysis, folder, request.config)
+        _write_run(analysis.report, request.config, folder, writing_s=round(time.perf_counter() - start, 3))
+    return RunResult(request.out_dir / study.study_instance_uid, document, analysis.report, _exit_status(analysis.report))
+
+
+def _exit_status(report: Report) -> int:
+    """Not assessable when nothing was judged, and also when there is an angiogram but no call on it.
+
+    A script that looks only at the status must not take a perfusion result for an answer on the occlusion.
+    """
+    unjudged = status_of(report) == "not_assessable" or isinstance(report.cta, NotAssessable)
+    return NOT_ASSESSABLE if unjudged else ANALYSED
+
+
+def _write(analysis: Analysis, folder: Path, config: Config) -> Mapping[str, object]:
+    report = analysis.report
+    outputs = [Output("result", "result.json"), Output("run", "run.json"), Output("html", "report.html")]
+    figures = draw_figures(report)
+    (folder / "images").mkdir()
+    for name, png in figures.items():
+        (folder / "images" / f"{name}.png").write_bytes(png)
+        outputs.append(Output("image", f"images/{name}.png"))
+    if config.outputs.maps:
+        outputs += _write_maps(report, folder)
+    slice_uid = _nearest_slice(analysis)
+    if config.outputs.dicom:
+        created = datetime.now().astimezone()
+        outputs += write_results(
+            report,
+            _sources(analysis),
+            figures=figures,
+            pdf=render_pdf(report, figures, created=created),
+            folder=folder,
+            stamp=Stamp(created, lambda: f"2.25.{uuid.uuid4().int}"),  # PS3.5 B.2: UID from a UUID
+            location_sop_instance_uid=slice_uid,
+        )
+    document = result_document(report, outputs=outputs, location_sop_instance_uid=slice_uid)
+    (folder / "result.json").write_text(result_text(document), encoding="utf-8")
+    (folder / "report.html").write_text(render_html(report, document, figures), encoding="utf-8")
+    return document
+
+
+def _sources(analysis: Analysis) -> dict[Role, SourceSeries]:
+    """The images each part was made from; where nothing was judged, one image, so that results find their patient."""
+    selection, sources = analysis.selection, {}
+    if analysis.cta is not None and selection.cta is not None:
+        sources[Role.CTA] = SourceSeries.of([selection.cta], analysis.cta.sop_instance_uids)
+    if analysis.ctp is not None:
+        sources[Role.CTP] = SourceSeries.of(selection.ctp, analysis.ctp.sop_instance_uids)
+    return sources or {Role.OTHER: SourceSeries.of(analysis.study.series)}
+
+
+def _nearest_slice(analysis: Analysis) -> str | None:
+    """SOP instance UID of the CTA slice nearest to the suspected site."""
+    match analysis.report.cta:
+        case Assessed(value=CtaResult(finding=Finding(location_lps_mm=location))) if location and analysis.cta:
+            k = round(float(analysis.cta.volume.grid.to_kji(location)[0]))
+            return analysis.cta.sop_instance_uids[min(max(k, 0), len(analysis.cta.sop_instance_uids) - 1)]
+        case _:
+            return None
+
+
+def _write_maps(report: Report, folder: Path) -> Sequence[Output]:
+    volumes = {name: report.volumes[name] for name in ("arteries", "brain") if name in report.volumes}
+    if isinstance(report.perfusion, Assessed):
+        volumes |= {f"ctp_{name}" if name == "brain" else name: v for name, v in report.perfusion.value.maps.items()}
+    (folder / "maps").mkdir()
+    outputs = []
+    for name, volume in volumes.items():
+        path = f"maps/{name}.nii.gz"
+        (folder / path).write_bytes(nifti_bytes(volume))
+        outputs.append(Output("map", path))
+    return outputs
+
+
+def _write_run(report: Report, config: Config, folder: Path, *, writing_s: float) -> None:
+    """run.json: all that is needed to repeat or to question the run."""
+    timings_s = {**report.timings_s, "write": writing_s}
+    document = {
+        "software": software_versions(),
+        "models": [msgspec.to_builtins(model) for model in report.models],
+        "config": msgspec.to_builtins(config),
+        "config_sha256": report.config_sha256,
+        "timings_s": timings_s,
+        "total_s": round(sum(timings_s.values()), 3),
+        "warnings": [f"{note.code}: {note.text}" for note in report.quality],
+        "notice": RESEARCH_USE_ONLY,
+    }
+    (folder / "run.json").write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
+
+
+@contextmanager
+def _complete_folder(final: Path) -> Iterator[Path]:
+    """A temporary sibling that takes the final name only when everything in it was written."""
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        work = final.with_name(f".{final.name}.{uuid.uuid4().hex}.partial")
+        work.mkdir()
+    except OSError as error:
+        msg = f"results cannot be written below {final.parent}: {error.strerror}; choose another --out"
+        raise OutputError(msg) from error
+    try:
+        yield work
+        _take_place(work, final)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        msg = f"the result cannot be written below {final.parent}: {error.strerror or error}; nothing was left there"
+        raise OutputError(msg) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _take_place(work: Path, final: Path) -> None:
+    if not final.exists():
+        work.rename(final)
+        return
+    old = final.with_name(f"{work.name}.old")
+    final.rename(old)
+    work.rename(final)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,195 @@
+"""Training configuration: frozen, from TOML, hashed; every value of the run that is not code."""
+
+import hashlib
+from math import ceil
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from lvo.errors import ConfigError
+
+__all__ = [
+    "DataSettings",
+    "FitSettings",
+    "NetworkSettings",
+    "TrainConfig",
+    "decode_config",
+    "encode_config",
+    "load_train_config",
+]
+
+Positive = Annotated[float, msgspec.Meta(gt=0.0)]
+Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
+
+FIRST_FREE_SEED = 1000
+"""Heads with smaller seeds belong to the tests and the demo: nothing may learn from them."""
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every section: frozen, keyword-only, unknown keys refused."""
+
+
+class DataSettings(_Section, frozen=True):
+    """What the network learns from.
+
+    Args:
+        kind: what the crops of the seeds below show: "heads" for CT angiograms of synthetic heads, "tubes" for none but
+            random curved tubes without anatomy.
+        spacing_mm: distance between voxels of the crops, the same along each axis.
+        low_atlas_mm, high_atlas_mm: corners of the atlas box that is cropped (LPS: x left, y back, z head).
+        training_seeds, validation_seeds: first seed and one past the last; they must not overlap.
+        tube_seeds, tube_edge: further crops of tubes, cubes of that many voxels; equal seeds for none.
+        tube_share: share of patches cut from them, so that the network learns vessels and not one head.
+        rotation_deg, shift_mm, scale: largest error of the registration that the network must bear, drawn per head.
+    """
+
+    kind: Literal["heads", "tubes"] = "heads"
+    spacing_mm: Positive = 0.7
+    low_atlas_mm: tuple[float, float, float] = (-80.0, -75.0, -60.0)
+    high_atlas_mm: tuple[float, float, float] = (80.0, 60.0, 45.0)
+    training_seeds: tuple[int, int] = (10_000, 10_080)
+    validation_seeds: tuple[int, int] = (5000, 5003)
+    tube_seeds: tuple[int, int] = (20_000, 20_060)
+    tube_edge: Annotated[int, msgspec.Meta(ge=16, le=256)] = 96
+    tube_share: Fraction = 0.35
+    rotation_deg: NotNegative = 8.0
+    shift_mm: NotNegative = 6.0
+    scale: Fraction = 0.05
+
+    def __post_init__(self) -> None:
+        """Refuse seeds that leak and boxes that are empty."""
+        for name, seeds in (("training_seeds", self.training_seeds), ("validation_seeds", self.validation_seeds)):
+            if not FIRST_FREE_SEED <= seeds[0] < seeds[1]:
+                msg = f"{name} must rise from {FIRST_FREE_SEED} or more (smaller seeds are for tests), got {list(seeds)}"
+                raise ValueError(msg)
+        if max(self.training_seeds[0], self.validation_seeds[0]) < min(self.training_seeds[1], self.validation_seeds[1]):
+            msg = "training_seeds and validation_seeds overlap: the validation would be learnt by heart"
+            raise ValueError(msg)
+        if (self.tube_share > 0.0) != (self.tube_seeds[0] < self.tube_seeds[1]):
+            msg = f"tube_share {self.tube_share} and tube_seeds {list(self.tube_seeds)} do not fit: both or none"
+            raise ValueError(msg)
+        if any(low >= high for low, high in zip(self.low_atlas_mm, self.high_atlas_mm, strict=True)):
+            msg = "low_atlas_mm must be below high_atlas_mm along every axis"
+            raise ValueError(msg)
+
+    @property
+    def shape_kji(self) -> tuple[int, int, int]:
+        """Size of a crop of the atlas box at an unscaled pose."""
+        x, y, z = (
+            ceil((high - low) / self.spacing_mm) + 1 for low, high in zip(self.low_atlas_mm, self.high_atlas_mm, strict=True)
+        )
+        return z, y, x
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the values that shape a crop: crops are cached under it."""
+        box = (self.spacing_mm, self.low_atlas_mm, self.high_atlas_mm, self.tube_edge)
+        return hashlib.sha256(msgspec.json.encode((box, self.rotation_deg, self.shift_mm, self.scale))).hexdigest()
+
+
+class NetworkSettings(_Section, frozen=True):
+    """Size of the U-Net.
+
+    Args:
+        channels: features per level; every step down halves the resolution.
+        residual_units: convolutions per level that are bridged by a shortcut.
+        window_hu: HU that become 0 and 1.
+        patch_kji: window of the exported model in voxels, each a multiple of the deepest step.
+    """
+
+    channels: Annotated[tuple[Count, ...], msgspec.Meta(min_length=2)] = (16, 32, 64)
+    residual_units: Annotated[int, msgspec.Meta(ge=0, le=4)] = 2
+    window_hu: tuple[float, float] = (-100.0, 700.0)
+    patch_kji: tuple[Count, Count, Count] = (64, 96, 96)
+
+    def __post_init__(self) -> None:
+        """Refuse windows that the levels cannot halve."""
+        step = 2 ** (len(self.channels) - 1)
+        if any(n % step for n in self.patch_kji):
+            msg = f"patch_kji must be multiples of {step} for the {len(self.channels)} levels of channels, got {self.patch_kji}"
+            raise ValueError(msg)
+
+
+class FitSettings(_Section, frozen=True):
+    """How the weights are found.
+
+    Args:
+        epochs, steps_per_epoch: the run's length; validation and a checkpoint after each epoch.
+        batch: patches per step.
+        patch: edge of a training patch in voxels.
+        learning_rate: its peak; it rises over the first 3 % and falls to 0 along a half cosine.
+        weight_decay: of AdamW.
+        max_minutes: wall time after which training ends (the learning rate follows whichever runs out first); 0 for no limit.
+            With a limit the result depends on the machine.
+        precision: "bfloat16" halves the time on processors that have it; "float32" is exact. Weights are float32 in both.
+        threads: processor threads of the network.
+        workers: processes that prepare patches beside it.
+    """
+
+    epochs: Count = 20
+    steps_per_epoch: Count = 150
+    batch: Count = 6
+    patch: Annotated[int, msgspec.Meta(ge=16, multiple_of=8)] = 48
+    learning_rate: Positive = 3e-3
+    weight_decay: NotNegative = 1e-4
+    max_minutes: NotNegative = 0.0
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    threads: Count = 2
+    workers: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class TrainConfig(_Section, frozen=True):
+    """One training run.
+
+    Args:
+        name: of the model.
+        seed: of weights and patches.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")] = "arteries"
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+    data: DataSettings = DataSettings()
+    network: NetworkSettings = NetworkSettings()
+    fit: FitSettings = FitSettings()
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the resolved configuration, the same for the same values however they were written."""
+        return hashlib.sha256(encode_config(self)).hexdigest()
+
+
+def encode_config(config: TrainConfig) -> bytes:
+    """The resolved configuration as canonical JSON."""
+    return msgspec.json.encode(config, order="sorted")
+
+
+def decode_config(data: bytes) -> TrainConfig:
+    """Undo `encode_config`.
+
+    Raises:
+        ConfigError: it was written by another version of this configuration.
+    """
+    try:
+        return msgspec.json.decode(data, type=TrainConfig)
+    except (msgspec.DecodeError, ValueError) as error:
+        msg = f"the checkpoint's configuration is not one of this version: {error}; train again"
+        raise ConfigError(msg) from error
+
+
+def load_train_config(path: Path) -> TrainConfig:
+    """Read a training configuration.
+
+    Raises:
+        ConfigError: the file cannot be read, is not TOML, or has an unknown key, a wrong type or an impossible value.
+    """
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=TrainConfig)
+    except OSError as error:
+        msg = f"training configuration {path} cannot be read: {error.strerror}"
+        raise ConfigError(msg) from error
+    except (msgspec.DecodeError, ValueError) as error:
+        msg = f"training configuration {path}: {error}; see configs/train/arteries.toml for every key"
+        raise ConfigError(msg) from error

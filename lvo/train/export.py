@@ -1,0 +1,212 @@
+"""From checkpoint to shipped model: ONNX, manifest and card, checked against torch through the code that will run it."""
+
+import logging
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+
+import lvo
+from lvo.errors import ModelError, OutputError
+from lvo.infer.manifest import (
+    INPUT_FRAME,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    SCHEMA,
+    InputContract,
+    Manifest,
+    OutputContract,
+    TrainingRecord,
+    manifest_toml,
+    sha256_of,
+)
+from lvo.infer.session import open_model
+from lvo.infer.window import normalize
+from lvo.train.config import TrainConfig
+from lvo.train.fit import Checkpoint, torch_runner
+from lvo.train.network import CHANNELS, WithSoftmax, build_network, count_parameters
+from lvo.train.tubes import tube_patch
+
+__all__ = ["CARD_FILE", "MAX_BYTES", "PARITY_TOLERANCE", "export_model"]
+
+CARD_FILE = "CARD.md"
+PARITY_TOLERANCE = 1e-3
+"""Largest difference in probability between torch and onnxruntime that is still the same model."""
+
+MAX_BYTES = 5_000_000
+_PARITY_WINDOWS = 3
+_OPSET = 18
+
+
+def export_model(checkpoint: Checkpoint, name: str, models: Path) -> Manifest:
+    """Write `models/<name>/` with model.onnx, manifest.toml and CARD.md; a folder of that name is replaced at the end.
+
+    Args:
+        checkpoint: from `load_checkpoint`.
+        name: of the model.
+        models: folder of models.
+
+    Raises:
+        ModelError: torch and onnxruntime disagree by more than `PARITY_TOLERANCE`, or the file is larger than `MAX_BYTES`.
+        OutputError: the folder cannot be written.
+    """
+    network = build_network(checkpoint.config.network, seed=0)
+    network.load_state_dict(checkpoint.network)
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=models, prefix=".export-") as temporary:
+            folder = Path(temporary) / name
+            folder.mkdir()
+            _write_onnx(network, checkpoint.config, folder / MODEL_FILE)
+            manifest = _manifest(checkpoint, name, folder / MODEL_FILE, count_parameters(network))
+            (folder / MANIFEST_FILE).write_text(manifest_toml(manifest), encoding="utf-8")
+            parity = _check_parity(network, checkpoint.config, folder)
+            manifest = msgspec.structs.replace(manifest, metrics={**manifest.metrics, "parity_max_difference": parity})
+            (folder / MANIFEST_FILE).write_text(manifest_toml(manifest), encoding="utf-8")
+            (folder / CARD_FILE).write_text(_card(manifest), encoding="utf-8")
+            _replace(folder, models / name)
+    except OSError as error:
+        msg = f"model {name} cannot be written to {models}: {error.strerror}"
+        raise OutputError(msg) from error
+    return manifest
+
+
+def _replace(folder: Path, target: Path) -> None:
+    """Put the finished folder in place of an old one."""
+    if target.exists():
+        shutil.rmtree(target)
+    folder.replace(target)
+
+
+def _write_onnx(network: torch.nn.Module, config: TrainConfig, path: Path) -> None:
+    """Trace the network for its one window size, and strip what tells where it was made.
+
+    Raises:
+        ModelError: the file is too large to ship.
+    """
+    import onnx
+
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that operators nobody uses are missing
+    example = torch.zeros(1, 1, *config.network.patch_kji)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's exporter warns about torch's own internals
+        program = torch.onnx.export(
+            WithSoftmax(network).eval(),
+            (example,),
+            input_names=["image"],
+            output_names=["probability"],
+            opset_version=_OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    if program is None:
+        msg = "torch gave no ONNX program; the export needs torch 2.5 or newer with onnxscript"
+        raise ModelError(msg)
+    model = program.model_proto
+    del model.metadata_props[:]
+    for part in (model.graph, *model.graph.node, *model.graph.initializer, *model.graph.input, *model.graph.output):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    for value in model.graph.value_info:
+        value.doc_string = ""
+        del value.metadata_props[:]
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    if path.stat().st_size > MAX_BYTES:
+        msg = f"{path.name} has {path.stat().st_size} bytes, {MAX_BYTES} at most can be shipped; use fewer channels"
+        raise ModelError(msg)
+
+
+def _manifest(checkpoint: Checkpoint, name: str, path: Path, n_parameters: int) -> Manifest:
+    """What the model promises."""
+    config = checkpoint.config
+    return Manifest(
+        schema=SCHEMA,
+        name=name,
+        version=f"{lvo.__version__}+{config.sha256[:8]}.{checkpoint.step}",
+        sha256=sha256_of(path),
+        input=InputContract(
+            frame=INPUT_FRAME,
+            spacing_mm=config.data.spacing_mm,
+            window_hu=config.network.window_hu,
+            patch_kji=config.network.patch_kji,
+        ),
+        output=OutputContract(channels=CHANNELS),
+        training=TrainingRecord(
+            config_sha256=config.sha256,
+            data=_describe(config),
+            training_seeds=(config.data.training_seeds[0], config.data.training_seeds[1] - 1),
+            validation_seeds=(config.data.validation_seeds[0], config.data.validation_seeds[1] - 1),
+            steps=checkpoint.step,
+            parameters=n_parameters,
+        ),
+        metrics={f"validation_{key}": round(value, 4) for key, value in checkpoint.metrics.items() if key != "loss"},
+    )
+
+
+def _describe(config: TrainConfig) -> str:
+    """What the network was shown, in words."""
+    if config.data.kind == "tubes":
+        return "synthetic only: random tubes, no anatomy"
+    return f"synthetic only: CT angiograms of digital heads; {config.data.tube_share:.0%} of the patches random tubes"
+
+
+def _check_parity(network: torch.nn.Module, config: TrainConfig, folder: Path) -> float:
+    """Largest difference in probability between torch and the exported model on images with vessels.
+
+    Raises:
+        ModelError: it exceeds `PARITY_TOLERANCE`.
+    """
+    model, run = open_model(folder, threads=config.fit.threads), torch_runner(network)
+    worst = 0.0
+    for seed in range(_PARITY_WINDOWS):
+        hu, _ = tube_patch(np.random.default_rng(seed), config.network.patch_kji, config.data.spacing_mm)
+        window = normalize(hu, config.network.window_hu)
+        worst = max(worst, float(np.abs(model.run(window) - run(window)).max()))
+    if not worst < PARITY_TOLERANCE:
+        msg = f"torch and onnxruntime differ by {worst:.2g} in probability, {PARITY_TOLERANCE:g} at most is the same model"
+        raise ModelError(msg)
+    return worst
+
+
+def _card(manifest: Manifest) -> str:
+    """The model card: what it is, what it was shown, what it must not be used for."""
+    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in sorted(manifest.metrics.items()))
+    contract, training = manifest.input, manifest.training
+    return f"""# {manifest.name} {manifest.version}
+
+{lvo.RESEARCH_USE_ONLY}
+
+Segments {" and ".join(manifest.output.channels[1:])} on CT angiograms of the head. A clot is background.
+
+| what | value |
+|---|---|
+| input | HU at {contract.spacing_mm:g} mm, {contract.frame} |
+| normalisation | {contract.window_hu[0]:g} to {contract.window_hu[1]:g} HU mapped to 0..1, clipped |
+| window | {" x ".join(map(str, contract.patch_kji))} voxels (k, j, i) |
+| network | residual 3D U-Net (MONAI), {training.parameters} weights, batch norm |
+| data | {training.data} |
+| training seeds | {training.training_seeds[0]} to {training.training_seeds[1]} |
+| validation seeds | {training.validation_seeds[0]} to {training.validation_seeds[1]} |
+| steps | {training.steps} |
+| training configuration | sha256 {training.config_sha256} |
+| model file | sha256 {manifest.sha256} |
+
+## Measured on synthetic validation heads
+They chose the checkpoint, so these figures are optimistic.
+
+| metric | value |
+|---|---|
+{rows}
+
+## Limits
+- It never saw a patient. How well it does on real scans is not known; check it on your own before you rely on anything.
+- Not trained on: metal (coils, clips), haemorrhage, tumours, children, motion between slices, slices above 1.5 mm.
+- Veins are told from arteries by form, place and brightness; in late phases they are confused more often.
+- Vessels at the inner table and inside bone (petrous and cavernous carotid) are the least certain.
+"""

@@ -1,0 +1,229 @@
+"""The training loop: deterministic by seed, resumable, validated the way the model will be used."""
+
+import math
+import pickle
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.losses import DiceCELoss
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils.data import DataLoader, Subset
+
+from lvo.errors import InputError, UsageError
+from lvo.infer.window import normalize, sliding_window
+from lvo.train.config import TrainConfig, decode_config, encode_config
+from lvo.train.data import PatchDataset, TrainingCrops
+from lvo.train.metrics import score
+from lvo.train.network import CHANNELS, WithSoftmax, build_network
+from lvo.train.shards import Crop
+
+__all__ = ["BEST", "LAST", "Checkpoint", "fit", "load_checkpoint", "torch_runner", "validate"]
+
+LAST, BEST = "last.pt", "best.pt"
+_WARM_UP = 0.03
+_CHOOSE_BY = "artery_cldice"
+"""The checkpoint with the highest value is exported: connected arteries are what the occlusion call needs."""
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """The state of a run after an epoch."""
+
+    config: TrainConfig
+    epoch: int = 0
+    step: int = 0
+    elapsed_s: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+    network: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, all or nothing."""
+    content = {name: getattr(checkpoint, name) for name in Checkpoint.__slots__}
+    content["config"] = encode_config(checkpoint.config).decode()
+    temporary = path.with_suffix(".part")
+    torch.save(content, temporary)
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint; nothing in it is executed.
+
+    Raises:
+        InputError: it is missing or no checkpoint of this program.
+        ConfigError: its configuration is not one of this version.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        config = decode_config(content.pop("config").encode())
+        return Checkpoint(config=config, **content)
+    except (OSError, RuntimeError, KeyError, TypeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
+        msg = f"{path} is not a readable checkpoint of `lvo train`"
+        raise InputError(msg) from error
+
+
+def torch_runner(network: nn.Module) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """The network as `sliding_window` wants it."""
+    model = WithSoftmax(network).eval()
+
+    def run(window: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return np.asarray(model(torch.from_numpy(window[np.newaxis, np.newaxis]))[0].numpy())
+
+    return run
+
+
+def validate(network: nn.Module, crops: Sequence[Crop], config: TrainConfig) -> dict[str, float]:
+    """Mean metrics over whole crops, through the same sliding window as in use."""
+    run = torch_runner(network)
+    rows = []
+    for crop in crops:
+        image = normalize(crop.hu, config.network.window_hu)
+        vessels = sliding_window(image, run, patch_kji=config.network.patch_kji, n_channels=len(CHANNELS))
+        probabilities = np.concatenate([1.0 - vessels.sum(axis=0, keepdims=True), vessels])
+        rows.append(score(np.argmax(probabilities, axis=0).astype(np.uint8), crop.label))
+    network.train()
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]} if rows else {}
+
+
+def learning_rate(progress: float, peak: float) -> float:
+    """Rise to the peak over the first share of the run, then fall to 0 along a half cosine; progress 0 to 1."""
+    if progress < _WARM_UP:
+        return peak * (progress + 0.1 * _WARM_UP) / (1.1 * _WARM_UP)
+    return peak * 0.5 * (1.0 + math.cos(math.pi * min(1.0, (progress - _WARM_UP) / (1.0 - _WARM_UP))))
+
+
+def fit(
+    config: TrainConfig,
+    training: TrainingCrops,
+    validation: Sequence[Crop],
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Checkpoint:
+    """Train until the epochs or the minutes are used up.
+
+    Writes `last.pt` and `best.pt` after each epoch and a TensorBoard log beside them.
+
+    Args:
+        config: of the run.
+        training: crops to learn from.
+        validation: crops that choose the checkpoint; without any the last one is the best.
+        out: folder, made when missing.
+        resume: continue `last.pt` in that folder. Without a time limit the result is the same as that of an unbroken run.
+        progress: told a line after each epoch.
+
+    Returns:
+        The best checkpoint.
+
+    Raises:
+        UsageError: `last.pt` was trained with another configuration, or is there though `resume` was not asked for.
+        InputError: there is no checkpoint to resume.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(config.fit.threads)
+    state = _start(config, out, resume=resume)
+    network = build_network(config.network, seed=config.seed)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config.fit.learning_rate, weight_decay=config.fit.weight_decay)
+    if state.step:
+        network.load_state_dict(state.network)
+        optimizer.load_state_dict(state.optimizer)
+    data = PatchDataset(training, config, config.fit.epochs * config.fit.steps_per_epoch * config.fit.batch)
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(out / "tensorboard")) as log:
+        while state.epoch < config.fit.epochs and not _time_is_up(config, state.elapsed_s):
+            loss = _run_epoch(network, optimizer, data, state)
+            state.epoch += 1
+            started_s = time.monotonic()
+            state.metrics = {"loss": loss, **validate(network, validation, config)}
+            state.elapsed_s += time.monotonic() - started_s
+            state.network, state.optimizer = network.state_dict(), optimizer.state_dict()
+            for name, value in state.metrics.items():
+                log.add_scalar(name, value, state.step)
+            _keep(state, out)
+            progress(_line(state))
+    return load_checkpoint(out / BEST)
+
+
+def _start(config: TrainConfig, out: Path, *, resume: bool) -> Checkpoint:
+    """A fresh state, or that of the interrupted run."""
+    last = out / LAST
+    if not resume:
+        if last.exists():
+            msg = f"{last} is there already: continue it with --resume, or choose another folder"
+            raise UsageError(msg)
+        return Checkpoint(config)
+    state = load_checkpoint(last)
+    if state.config != config:
+        msg = (
+            f"{last} was trained with another configuration ({state.config.sha256[:12]}, now {config.sha256[:12]}); start anew"
+        )
+        raise UsageError(msg)
+    return state
+
+
+def _time_is_up(config: TrainConfig, elapsed_s: float) -> bool:
+    return 0.0 < config.fit.max_minutes * 60.0 <= elapsed_s
+
+
+def _share_done(config: TrainConfig, state: Checkpoint, elapsed_s: float) -> float:
+    """How far the run is, by steps or by minutes, whichever is further."""
+    by_steps = state.step / (config.fit.epochs * config.fit.steps_per_epoch)
+    by_time = elapsed_s / (config.fit.max_minutes * 60.0) if config.fit.max_minutes else 0.0
+    return min(1.0, max(by_steps, by_time))
+
+
+def _batches(data: PatchDataset, config: TrainConfig, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The batches of one epoch; which patches they hold depends on the epoch alone."""
+    per_epoch = config.fit.steps_per_epoch * config.fit.batch
+    chosen = Subset(data, range(epoch * per_epoch, (epoch + 1) * per_epoch))
+    return iter(DataLoader(chosen, batch_size=config.fit.batch, shuffle=False, num_workers=config.fit.workers))
+
+
+def _run_epoch(network: nn.Module, optimizer: torch.optim.Optimizer, data: PatchDataset, state: Checkpoint) -> float:
+    """One epoch of steps, cut short when the time is up; its mean loss."""
+    config = state.config
+    criterion = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
+    network.train()
+    losses = []
+    started_s, before_s = time.monotonic(), state.elapsed_s
+    for image, label in _batches(data, config, state.epoch):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(_share_done(config, state, state.elapsed_s), config.fit.learning_rate)
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.fit.precision == "bfloat16"):
+            logits = network(image)
+        loss = criterion(logits.float(), label)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        losses.append(float(loss.detach()))
+        state.step += 1
+        state.elapsed_s = before_s + time.monotonic() - started_s
+        if _time_is_up(config, state.elapsed_s):
+            break
+    return float(np.mean(losses))
+
+
+def _keep(state: Checkpoint, out: Path) -> None:
+    """Write the last checkpoint, and the best one when this is it."""
+    save_checkpoint(out / LAST, state)
+    best = out / BEST
+    value = state.metrics.get(_CHOOSE_BY)
+    if value is None or not best.exists() or value > load_checkpoint(best).metrics[_CHOOSE_BY]:
+        save_checkpoint(best, state)
+
+
+def _line(state: Checkpoint) -> str:
+    """What happened in an epoch, on one line."""
+    values = ", ".join(f"{name} {value:.3f}" for name, value in state.metrics.items())
+    return f"epoch {state.epoch}, step {state.step}, {state.elapsed_s / 60.0:.1f} min: {values}"

@@ -1,0 +1,77 @@
+"""`lvo inspect`: the table, the JSON, and one line for what cannot be read."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lvo.core.grid import Grid
+from lvo.core.volume import Quantity, Volume
+from lvo.dicom.source import SeriesHeader, StudyHeader, write_ct_series
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _inspect(*arguments):
+    environment = dict(os.environ) | {"PYTHONPATH": str(ROOT)}
+    code = "from lvo.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, "inspect", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A plain CT and an angiogram as the product's own writer makes them."""
+    folder = tmp_path_factory.mktemp("study")
+    header = StudyHeader("inspect")
+    for number, name, step, agent in ((2, "Head [bold]5.0", 5.0, ""), (3, "CTA 1.0", 1.0, "Iohexol")):
+        grid = Grid.from_axes((round(100 / step), 6, 5), (step, 2.0, 3.0), origin_lps_mm=(1.0, 2.0, 3.0))
+        volume = Volume(np.zeros(grid.shape_kji, np.float32), grid, Quantity.HU)
+        write_ct_series(volume, folder, SeriesHeader(header, number, name, start_s=60.0 * number, contrast_agent=agent))
+    return folder
+
+
+def test_the_table_names_role_geometry_and_reason(study):
+    """Exit status 0; descriptions are shown as they are, not read as markup."""
+    done = _inspect(study)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for text in ("Head [bold]5.0", "5x6x100, 3.00x2.00x1.00 mm", "cta", "ncct", "contrast agent recorded", "no CT perfusion"):
+        assert text in done.stdout
+
+
+def test_json_has_every_series(study):
+    """Machine-readable, nothing else on stdout."""
+    done = _inspect(study, "--json")
+    (found,) = json.loads(done.stdout)
+    assert [(row["role"], row["used"], row["n_instances"]) for row in found["series"]] == [
+        ("ncct", True, 20),
+        ("cta", True, 100),
+    ]
+    assert found["missing"] == ["no CT perfusion in the study: 1 CT angiogram, 1 plain CT"]
+
+
+@pytest.mark.parametrize(("name", "content"), [("nowhere", None), ("letter.txt", "dear colleague")])
+def test_what_cannot_be_read_is_one_line_and_exit_status_1(tmp_path, name, content):
+    """No traceback."""
+    if content:
+        (tmp_path / name).write_text(content)
+    done = _inspect(tmp_path / name)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("lvo: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_no_study_is_wrong_usage():
+    """Exit status 2."""
+    assert _inspect().returncode == 2

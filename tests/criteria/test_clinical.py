@@ -1,0 +1,44 @@
+"""Clinical facts are checked before a rule sees them."""
+
+import pytest
+
+from lvo.core.report import Site
+from lvo.criteria import clinical_facts, evaluate
+from lvo.errors import UsageError
+
+
+def test_known_facts_reach_the_rules():
+    """What is known comes under the keys of the rules; what is unknown or null stays out."""
+    facts = clinical_facts({"onset_to_imaging_h": 8.5, "age": 71, "nihss": 12, "pre_mrs": 1, "site": "ICA-T", "aspects": None})
+    assert facts.site is Site.ICA_T
+    assert facts.measurements() == {"onset_to_imaging_h": 8.5, "age": 71, "nihss": 12, "pre_mrs": 1, "site": "ICA-T"}
+    defuse = next(c for c in evaluate(facts.measurements()) if c.name == "DEFUSE 3")
+    assert [check.met for check in defuse.checks] == [True, True, True, True, True, None, None, None]
+
+
+def test_nothing_is_a_fact_too():
+    assert clinical_facts({}).measurements() == {}
+
+
+@pytest.mark.parametrize(
+    ("mapping", "words"),
+    [
+        pytest.param({"onset_h": 3}, "onset_h", id="unknown key"),
+        pytest.param({"age": "seventy"}, "age", id="words"),
+        pytest.param({"age": -1}, "age", id="negative age"),
+        pytest.param({"age": 130}, "age", id="impossible age"),
+        pytest.param({"nihss": 43}, "nihss", id="beyond the scale"),
+        pytest.param({"nihss": 7.5}, "nihss", id="half a point"),
+        pytest.param({"pre_mrs": 6}, "pre_mrs", id="dead before the stroke"),
+        pytest.param({"aspects": 11}, "aspects", id="more than ten regions"),
+        pytest.param({"onset_to_imaging_h": -0.1}, "onset_to_imaging_h", id="scan before onset"),
+        pytest.param({"site": "M9"}, "site", id="no such artery"),
+        pytest.param({"age": True}, "age", id="yes is no age"),
+    ],
+)
+def test_impossible_facts_are_refused(mapping, words):
+    """The message names the key and what is allowed, not the patient's value."""
+    with pytest.raises(UsageError, match=words) as caught:
+        clinical_facts(mapping)
+    assert "the keys are" in str(caught.value)
+    assert "seventy" not in str(caught.value)

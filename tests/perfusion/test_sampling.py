@@ -1,0 +1,101 @@
+"""Slices scanned at their own times come to one time base; the baseline ends before the bolus."""
+
+import numpy as np
+import pytest
+
+from lvo.core.grid import Grid
+from lvo.core.outcome import NotAssessable
+from lvo.core.volume import TimeSeries
+from lvo.perfusion.sampling import find_bolus, frames_before, remove_baseline, sample, uniform_times_s
+
+SHAPE = (3, 4, 5)
+
+
+def series_of(function, times_s, baseline=40.0):
+    """Every voxel follows function(t) above the baseline; slices at their own times."""
+    grid = Grid.from_axes(SHAPE, (5.0, 2.0, 1.5), origin_lps_mm=(3.0, 4.0, 5.0))
+    array = baseline + np.broadcast_to(function(times_s)[:, :, None, None], (times_s.shape[0], *SHAPE))
+    return TimeSeries(array.astype(np.float32), grid, times_s)
+
+
+def test_equal_times_are_copied_untouched(forms):
+    times_s = np.repeat(1.5 * np.arange(30)[:, None], 3, axis=1)
+    series = series_of(forms.artery, times_s)
+    sampled = sample(series, np.ones(SHAPE, bool))
+    assert not sampled.interpolated
+    np.testing.assert_array_equal(sampled.hu, series.array.reshape(30, -1))
+
+
+def test_slices_at_their_own_times_agree_afterwards(forms):
+    """Slices up to a frame apart show the same curve at the same time: without this step they differ by tens of HU."""
+    times_s = 1.5 * np.arange(40)[:, None] + np.array([0.0, 0.7, 1.3])
+    series = series_of(forms.artery, times_s)
+    sampled = sample(series, np.ones(SHAPE, bool))
+    assert sampled.interpolated
+    enhancement = remove_baseline(sampled, 3).enhancement_hu
+    truth = forms.artery(sampled.times_s)[:, None]
+    assert np.abs(enhancement - truth).max() < 0.05 * 400.0
+    assert np.abs(series.array[:, 0] - series.array[:, 2]).max() > 60.0
+
+
+def test_base_lies_inside_every_slice():
+    times_s = 2.0 * np.arange(20)[:, None] + np.array([0.0, 0.5, 1.5])
+    base_s = uniform_times_s(times_s)
+    assert base_s[0] == pytest.approx(1.5)
+    assert base_s[-1] <= 38.0
+    np.testing.assert_allclose(np.diff(base_s), 2.0)
+
+
+def test_dense_then_sparse_frames(forms):
+    """A gap in time is bridged; the base keeps the dense interval."""
+    times_s = np.concatenate([np.arange(0, 40, 2.0), np.arange(40, 70, 5.0)])
+    sampled = sample(series_of(forms.artery, np.repeat(times_s[:, None], 3, axis=1)), np.ones(SHAPE, bool))
+    np.testing.assert_allclose(np.diff(sampled.times_s), 2.0)
+    assert np.abs(sampled.hu[:, 0] - 40.0 - forms.artery(sampled.times_s)).max() < 0.05 * 400.0
+
+
+def test_only_masked_voxels_and_in_order(forms):
+    mask = np.zeros(SHAPE, bool)
+    mask[0, 1, 2] = mask[2, 3, 0] = mask[2, 0, 4] = True
+    sampled = sample(series_of(forms.artery, np.repeat(1.5 * np.arange(30)[:, None], 3, axis=1)), mask)
+    assert sampled.hu.shape == (30, 3)
+    assert list(zip(*sampled.voxel_kji, strict=True)) == [(0, 1, 2), (2, 0, 4), (2, 3, 0)]
+    curves = remove_baseline(sampled, 4)
+    volume = curves.volume(np.array([1.0, 2.0, 3.0]))
+    assert volume[2, 3, 0] == 3.0
+    assert volume.sum() == 6.0
+
+
+def test_baseline_ends_before_the_bolus(forms):
+    """The artery starts at 8 s: frames up to 7.5 s are free of it, one is left out for safety."""
+    times_s = 1.5 * np.arange(40)
+    assert frames_before(forms.artery(times_s)) == 5
+    assert frames_before(forms.artery(times_s, start_s=20.0)) == 13
+    assert frames_before(forms.artery(times_s, start_s=-2.0)) == 1
+
+
+def sampled_of(forms, **bolus):
+    return sample(
+        series_of(lambda t: forms.vein(t, **bolus), np.repeat(1.5 * np.arange(40)[:, None], 3, axis=1)), np.ones(SHAPE, bool)
+    )
+
+
+def test_first_guess_of_the_baseline_is_early(forms):
+    """Never a frame in which an artery may already have risen (8 s), even when only veins are seen."""
+    assert 1 <= find_bolus(sampled_of(forms), min_bolus_hu=20.0) * 1.5 <= 8.0
+
+
+@pytest.mark.parametrize(
+    ("bolus", "words"),
+    [
+        pytest.param({"peak_hu": 10.0}, "no contrast bolus", id="no bolus"),
+        pytest.param({"start_s": 200.0}, "no contrast bolus", id="bolus after the scan"),
+        pytest.param({"start_s": -60.0}, "no contrast bolus", id="bolus before the scan"),
+        pytest.param({"start_s": 53.0}, "still rising", id="cut off in the rise"),
+    ],
+)
+def test_no_usable_bolus(forms, bolus, words):
+    found = find_bolus(sampled_of(forms, **bolus), min_bolus_hu=20.0)
+    assert isinstance(found, NotAssessable)
+    assert words in found.reasons[0]
+    assert any(character.isdigit() for character in found.reasons[0])

@@ -1,0 +1,40 @@
+"""A problem so small that a network learns something of it in seconds."""
+
+import pytest
+
+pytest.importorskip("torch", reason="training needs the train extra")
+
+from lvo.train.config import DataSettings, FitSettings, NetworkSettings, TrainConfig
+from lvo.train.data import TrainingCrops
+from lvo.train.shards import render_crop
+
+
+@pytest.fixture(scope="session")
+def tiny() -> TrainConfig:
+    """Tubes in a small box, a network of 5 k weights, no clock."""
+    return TrainConfig(
+        name="tiny",
+        seed=3,
+        data=DataSettings(
+            kind="tubes",
+            low_atlas_mm=(-12.0, -14.0, -10.0),
+            high_atlas_mm=(12.0, 14.0, 10.0),
+            training_seeds=(10_000, 10_003),
+            validation_seeds=(5000, 5001),
+            tube_seeds=(20_000, 20_002),
+            tube_edge=24,
+        ),
+        network=NetworkSettings(channels=(4, 8), residual_units=1, patch_kji=(16, 24, 32)),
+        fit=FitSettings(epochs=2, steps_per_epoch=12, batch=2, patch=16, learning_rate=0.02, precision="float32", threads=1),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_crops(tiny):
+    """What it learns from, and what it is checked on."""
+    data = tiny.data
+    training = TrainingCrops(
+        [render_crop(seed, data, "tubes") for seed in range(*data.training_seeds)],
+        [render_crop(seed, data, "cubes") for seed in range(*data.tube_seeds)],
+    )
+    return training, [render_crop(seed, data, "tubes") for seed in range(*data.validation_seeds)]

@@ -1,0 +1,121 @@
+"""The loop learns, repeats itself, and goes on where it stopped."""
+
+import numpy as np
+import pytest
+import torch
+from msgspec.structs import replace
+
+from lvo.errors import ConfigError, InputError, UsageError
+from lvo.train.config import decode_config, load_train_config
+from lvo.train.fit import BEST, LAST, fit, learning_rate, load_checkpoint
+
+
+def same_weights(one, other) -> bool:
+    return all(torch.equal(one.network[name], other.network[name]) for name in one.network)
+
+
+@pytest.fixture(scope="module")
+def run(tiny, tiny_crops, tmp_path_factory):
+    """An unbroken run of two epochs."""
+    out, lines = tmp_path_factory.mktemp("run"), []
+    fit(tiny, *tiny_crops, out, progress=lines.append)
+    return out, lines
+
+
+def test_the_loss_falls(tiny, tiny_crops, tmp_path):
+    """Eight times as many steps leave a clearly lower loss than the first ones, and some artery is found."""
+    fitting = replace(tiny.fit, epochs=5, steps_per_epoch=24)
+    losses: list[float] = []
+    fit(
+        replace(tiny, fit=fitting), *tiny_crops, tmp_path,
+        progress=lambda line: losses.append(float(line.split("loss ")[1].split(",")[0])),
+    )  # fmt: skip
+    assert losses[-1] < 0.85 * losses[0]
+    assert load_checkpoint(tmp_path / BEST).metrics["artery_dice"] > 0.1
+
+
+def test_every_epoch_leaves_a_line_a_checkpoint_and_a_log(tiny, run):
+    out, lines = run
+    last = load_checkpoint(out / LAST)
+    assert (last.epoch, last.step, last.config) == (2, 24, tiny)
+    assert [line.split(",")[0] for line in lines] == ["epoch 1", "epoch 2"]
+    assert {"loss", "artery_dice", "artery_cldice", "artery_skeleton_recall"} <= set(last.metrics)
+    assert load_checkpoint(out / BEST).metrics["artery_cldice"] >= last.metrics["artery_cldice"]
+    assert list((out / "tensorboard").iterdir())
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(tiny, tiny_crops, run, tmp_path):
+    class StoppedError(Exception):
+        pass
+
+    def stop(_: str) -> None:
+        raise StoppedError
+
+    with pytest.raises(StoppedError):
+        fit(tiny, *tiny_crops, tmp_path, progress=stop)
+    assert load_checkpoint(tmp_path / LAST).epoch == 1
+    fit(tiny, *tiny_crops, tmp_path, resume=True)
+    assert same_weights(load_checkpoint(tmp_path / LAST), load_checkpoint(run[0] / LAST))
+
+
+def test_another_seed_gives_other_weights(tiny, tiny_crops, run, tmp_path):
+    fit(replace(tiny, seed=4), *tiny_crops, tmp_path)
+    assert not same_weights(load_checkpoint(tmp_path / LAST), load_checkpoint(run[0] / LAST))
+
+
+def test_an_old_run_is_never_overwritten_nor_mixed(tiny, tiny_crops, run):
+    out, _ = run
+    with pytest.raises(UsageError, match="--resume"):
+        fit(tiny, *tiny_crops, out)
+    with pytest.raises(UsageError, match="another configuration"):
+        fit(replace(tiny, seed=9), *tiny_crops, out, resume=True)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a checkpoint"], ids=["absent", "empty", "something else"])
+def test_what_is_no_checkpoint_is_refused(tmp_path, content):
+    path = tmp_path / "x.pt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="not a readable checkpoint"):
+        load_checkpoint(path)
+
+
+def test_training_ends_when_the_time_is_up(tiny, tiny_crops, tmp_path):
+    limited = replace(tiny, fit=replace(tiny.fit, epochs=1000, max_minutes=0.02))
+    best = fit(limited, *tiny_crops, tmp_path)
+    assert 0 < best.epoch < 1000
+
+
+def test_the_learning_rate_rises_then_falls_to_zero():
+    rates = [learning_rate(progress, 1.0) for progress in np.linspace(0.0, 1.0, 201)]
+    assert 0.0 < rates[0] < 0.2
+    assert max(rates) == pytest.approx(1.0, abs=0.01)
+    assert (np.diff(rates[10:]) < 0.0).all()
+    assert rates[-1] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("sede = 1", "sede", id="unknown key"),
+        pytest.param("[fit]\nbatch = 0", "batch", id="no batch"),
+        pytest.param("[data]\ntraining_seeds = [900, 1100]", "for tests", id="seeds of the tests"),
+        pytest.param("[data]\nvalidation_seeds = [10070, 10090]", "overlap", id="validation learnt by heart"),
+        pytest.param("[data]\ntube_share = 0.0", "both or none", id="tubes that are not used"),
+        pytest.param("[data]\nlow_atlas_mm = [90.0, -75.0, -60.0]", "below", id="empty box"),
+        pytest.param("[network]\npatch_kji = [64, 90, 96]", "multiples of 4", id="window that cannot be halved"),
+    ],
+)
+def test_an_impossible_configuration_is_refused(tmp_path, text, words):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        load_train_config(path)
+
+
+def test_the_hash_is_that_of_the_values(tiny, tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text("seed = 0\n[fit]\nbatch = 6\n")
+    assert load_train_config(path).sha256 == type(tiny)().sha256 != tiny.sha256
+    with pytest.raises(ConfigError, match="train again"):
+        decode_config(b'{"epochs": 3}')
