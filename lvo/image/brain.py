@@ -15,11 +15,15 @@ from scipy import ndimage
 from lvo.core.grid import Grid
 from lvo.core.outcome import Assessed, NotAssessable
 from lvo.core.volume import Quantity, Volume
+from lvo.image.balls import capped_distance, dilated, eroded
 from lvo.image.resample import box_grid, coarsen, is_orthogonal, resample
 
 __all__ = ["find_brain", "known_space"]
 
 Mask = NDArray[np.bool_]
+
+_MARGIN = 22
+"""Working voxels around the deep inside that reach beyond the skull: its 16 mm, 12 mm for vessels, 8 mm for corners."""
 
 WORKING_MM = 2.0
 """Spacing of the search: the narrowest structure that matters, the wall of the orbit, still shows after averaging."""
@@ -45,8 +49,8 @@ CALCIFICATION_ML = 5.0
 MAX_VESSEL_SHARE = 0.2
 """Of a cube of 14 mm, the part that a vessel through it fills: 0.16 when it is 6 mm wide; a bony plate of 3 mm fills 0.21."""
 
-DURA_MM = 1.0
-"""Between brain and inner table: dura and the blur of the bone."""
+DURA_MM = 2.0
+"""Between brain and the half-height of the inner table's edge: dura, a film of fluid, and the blur of the bone."""
 
 MIN_DEPTH_MM = 30.0
 """The deepest point of the brain is at least this far from the skull: half of a slim head's inner width is 60 mm."""
@@ -76,6 +80,22 @@ class _Tissue:
     unknown: Mask
     grid: Grid
 
+    def cut(self, box: tuple[slice, ...]) -> "_Tissue":
+        """The part in a box of indices."""
+        hu, affine = self.hu[box], self.grid.lps_from_kji.copy()
+        affine[:3, 3] = self.grid.to_lps_mm([side.start for side in box])
+        n_k, n_j, n_i = hu.shape
+        return _Tissue(hu, self.unknown[box], Grid((n_k, n_j, n_i), affine, self.grid.frame_of_reference_uid))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Inside:
+    """What the skull encloses, by which threshold it was found, and the tissue around it."""
+
+    mask: Mask
+    bone_hu: float
+    tissue: _Tissue
+
 
 def find_brain(volume: Volume) -> Assessed[Volume] | NotAssessable:
     """Find the brain with its ventricles, sulci, cisterns and vessels, inside the dura.
@@ -102,10 +122,10 @@ def find_brain(volume: Volume) -> Assessed[Volume] | NotAssessable:
         if isinstance(inside, NotAssessable):
             refusal = refusal or inside
             continue
-        mask = _brain_inside(tissue, inside)
-        fault = _implausible(tissue, mask)
+        mask = _brain_inside(inside)
+        fault = _implausible(inside.tissue, mask)
         if fault is None:
-            return Assessed(_on_scan_grid(mask, tissue.grid, volume.grid))
+            return Assessed(_on_scan_grid(mask, inside.tissue.grid, volume.grid))
         refusal = NotAssessable((fault,))
     return refusal or NotAssessable(("no head was found",))
 
@@ -132,34 +152,33 @@ def known_space(work: Volume, lowest_hu: float) -> Mask:
     return ~ndimage.binary_dilation(work.array <= lowest_hu + 0.5, iterations=2)  # 2: voxels that mix padding and tissue
 
 
-def _inside_skull(tissue: _Tissue, bone_hu: float) -> Mask | NotAssessable:
+def _inside_skull(tissue: _Tissue, bone_hu: float) -> _Inside | NotAssessable:
     """Find the space enclosed by bone: everything a ball as wide as the foramen magnum reaches inside."""
     pieces, _ = ndimage.label(tissue.hu > bone_hu)
-    large = np.bincount(pieces.ravel()) * tissue.grid.voxel_ml >= CALCIFICATION_ML
-    large[0] = False
-    bone = large[pieces]
+    large = np.flatnonzero(np.bincount(pieces.ravel()) * tissue.grid.voxel_ml >= CALCIFICATION_ML)
+    bone: Mask = np.isin(pieces, large[large > 0])
     if not bone.any():
         return NotAssessable((f"no skull: nothing larger than {CALCIFICATION_ML:.0f} mL is above {bone_hu:.0f} HU",))
     air = (tissue.hu < AIR_HU) & ~tissue.unknown
-    depth_mm = _distance_mm(~(bone | air))
+    depth_mm = np.asarray(ndimage.distance_transform_edt(~(bone | air))) * WORKING_MM
     pieces, n_pieces = ndimage.label((depth_mm > FORAMEN_RADIUS_MM) & (tissue.hu > AIR_HU))
-    best, best_share = 0, 0.0
-    for piece in range(1, n_pieces + 1):
-        start_kji = np.array(ndimage.maximum_position(depth_mm, pieces, piece))
-        if depth_mm[tuple(start_kji)] < MIN_DEPTH_MM:
-            continue
-        share = _enclosed_share(bone, air, start_kji)
-        if share > best_share:
-            best, best_share = piece, share
+    best, best_share, most_lines = 0, 0.0, MIN_BONE_LINES
+    deepest_mm = np.asarray(ndimage.maximum(depth_mm, pieces, np.arange(1, n_pieces + 1)))
+    for piece in 1 + np.flatnonzero(deepest_mm >= MIN_DEPTH_MM):
+        share, lines = _enclosed(bone, air, np.array(ndimage.maximum_position(depth_mm, pieces, piece)))
+        if lines >= most_lines and share >= min(best_share, MIN_ENCLOSED):
+            best, best_share, most_lines = int(piece), share, lines
     if best_share < MIN_ENCLOSED:
         found = f"no closed skull: at most {best_share:.0%} of the surroundings of soft tissue deeper than"
         return NotAssessable((f"{found} {MIN_DEPTH_MM:.0f} mm are bone, at least {MIN_ENCLOSED:.0%} are needed",))
-    core = pieces == best
-    inside = _dilated(core, FORAMEN_RADIUS_MM)
-    bone &= ~_vessels(bone, inside)
-    pieces, _ = ndimage.label((_distance_mm(~(bone | air)) > FORAMEN_RADIUS_MM) & (tissue.hu > AIR_HU))
-    core = pieces == np.bincount(pieces[core]).argmax()
-    return _dilated(core, FORAMEN_RADIUS_MM)
+    core = np.asarray(pieces == best)
+    box = ndimage.find_objects(core.astype(np.uint8))[0]
+    cut = tuple(slice(max(0, side.start - _MARGIN), side.stop + _MARGIN) for side in box)
+    core, bone, air, tissue = core[cut], bone[cut], air[cut], tissue.cut(cut)
+    bone &= ~_vessels(bone, _dilated(core, FORAMEN_RADIUS_MM))
+    pieces, _ = ndimage.label(_eroded(~(bone | air), FORAMEN_RADIUS_MM) & (tissue.hu > AIR_HU))
+    core = np.asarray(pieces == int(np.bincount(np.asarray(pieces)[core]).argmax()))
+    return _Inside(_dilated(core, FORAMEN_RADIUS_MM), bone_hu, tissue)
 
 
 def _vessels(bone: Mask, inside: Mask) -> Mask:
@@ -169,35 +188,36 @@ def _vessels(bone: Mask, inside: Mask) -> Mask:
     return bone & surrounded & (share < MAX_VESSEL_SHARE)
 
 
-def _enclosed_share(bone: Mask, air: Mask, start_kji: NDArray[np.intp]) -> float:
-    """Look into 600 directions and tell which part of those that end in the scan end on bone; 0 when too few do."""
+def _enclosed(bone: Mask, air: Mask, start_kji: NDArray[np.intp]) -> tuple[float, float]:
+    """Look into 600 directions: the part that meets bone, of those that meet bone or air and of all."""
     n_lines, step = 600, np.arange(1, int(np.linalg.norm(bone.shape)) + 1)
     turn = np.arange(n_lines) * np.pi * (3.0 - np.sqrt(5.0))  # a golden-angle spiral spreads them evenly
     height = 1.0 - (2.0 * np.arange(n_lines) + 1.0) / n_lines
     radius = np.sqrt(1.0 - height**2)
     directions = np.stack([height, radius * np.sin(turn), radius * np.cos(turn)], axis=1)
     index = np.rint(start_kji + directions[:, None] * step[None, :, None]).astype(np.intp)
-    inside = ((index >= 0) & (index < bone.shape)).all(axis=-1)
+    inside = np.asarray(((index >= 0) & (index < bone.shape)).all(axis=-1))
     k, j, i = np.moveaxis(np.where(inside[..., None], index, 0), -1, 0)
     meets_bone, meets_air = bone[k, j, i] & inside, air[k, j, i] & inside
     first_bone = np.where(meets_bone.any(axis=1), meets_bone.argmax(axis=1), step.size)
     first_air = np.where(meets_air.any(axis=1), meets_air.argmax(axis=1), step.size)
     on_bone, on_air = int((first_bone < first_air).sum()), int((first_air < first_bone).sum())
-    return on_bone / (on_bone + on_air) if on_bone >= MIN_BONE_LINES * n_lines else 0.0
+    return on_bone / max(on_bone + on_air, 1), on_bone / n_lines
 
 
-def _brain_inside(tissue: _Tissue, inside: Mask) -> Mask:
-    """Cut the enclosed space down to soft tissue, free of leaks, with the vessels filled in."""
-    soft = (tissue.hu > BRAIN_HU[0]) & (tissue.hu < BRAIN_HU[1]) & (_distance_mm(~inside) <= 8.0)  # corners of the skull
+def _brain_inside(inside: _Inside) -> Mask:
+    """Cut the enclosed space down to soft tissue, free of leaks, with the vessels filled in, up to the bone."""
+    hu = inside.tissue.hu
+    soft = (hu > BRAIN_HU[0]) & (hu < BRAIN_HU[1]) & _dilated(inside.mask, 8.0)  # 8: corners of the skull
     soft = _dilated(_eroded(soft, 4.0), 4.0)  # cuts what is joined by less than 8 mm: orbits, nerve canals
     pieces, n_pieces = ndimage.label(soft)
     if n_pieces == 0:
         return soft
-    largest = 1 + int(np.argmax(np.bincount(pieces[inside & soft], minlength=n_pieces + 1)[1:]))
-    brain = pieces == largest
+    largest = 1 + int(np.argmax(np.bincount(np.asarray(pieces)[inside.mask & soft], minlength=n_pieces + 1)[1:]))
+    brain = np.asarray(pieces == largest)
     closed = _eroded(_dilated(brain, 5.0), 5.0)  # vessels and calcifications up to 10 mm
-    closed &= brain | inside
-    return np.asarray(ndimage.binary_fill_holes(closed))
+    rim = _dilated(brain, 3.0) & (hu > BRAIN_HU[0]) & (hu < inside.bone_hu)  # mixed with bone, more so in thick slices
+    return np.asarray(ndimage.binary_fill_holes(((closed | rim) & inside.mask) | brain))
 
 
 def _implausible(tissue: _Tissue, brain: Mask) -> str | None:
@@ -220,13 +240,18 @@ def _cut_mm2(tissue: _Tissue, brain: Mask) -> tuple[float, float, float]:
     known = np.pad(~tissue.unknown, 2)
     edge = brain & ~ndimage.binary_erosion(known)[2:-2, 2:-2, 2:-2]
     smooth = ndimage.gaussian_filter(known.astype(np.float32), 2.0, mode="constant")
-    slope_kji = np.stack(np.gradient(smooth), axis=-1)[2:-2, 2:-2, 2:-2][edge]
+    slope_kji = np.stack([slope[2:-2, 2:-2, 2:-2][edge] for slope in _gradient(smooth)], axis=-1)
     outward = -slope_kji @ tissue.grid.axes_lps
     length = np.linalg.norm(outward, axis=1)
     upward = outward[:, 2] / np.maximum(length, 1e-6)
     face_mm2 = WORKING_MM**2
     top, bottom = float((upward > 0.7).sum() * face_mm2), float((upward < -0.7).sum() * face_mm2)
     return top, bottom, float(edge.sum() * face_mm2) - top - bottom
+
+
+def _gradient(array: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Slope along k, j, i per voxel."""
+    return [np.asarray(np.gradient(array, axis=axis)) for axis in range(3)]
 
 
 def _on_scan_grid(brain: Mask, work: Grid, scan: Grid) -> Volume:
@@ -247,21 +272,16 @@ def _on_scan_grid(brain: Mask, work: Grid, scan: Grid) -> Volume:
 
 
 def _inward_mm(mask: Mask) -> NDArray[np.float32]:
-    """Depth below the surface of the mask, which runs half-way between voxels; negative outside."""
-    inner, outer = _distance_mm(mask), _distance_mm(~mask)
+    """Depth below the surface of the mask, which runs half-way between voxels; negative outside; flat beyond 6 mm."""
+    inner, outer = (capped_distance(side, 6.0 / WORKING_MM) * WORKING_MM for side in (mask, ~mask))
     return np.where(mask, inner - WORKING_MM / 2.0, WORKING_MM / 2.0 - outer).astype(np.float32)
-
-
-def _distance_mm(mask: Mask) -> NDArray[np.float64]:
-    """Distance of every voxel of the mask from the nearest voxel outside it, in mm."""
-    return np.asarray(ndimage.distance_transform_edt(mask)) * WORKING_MM
 
 
 def _eroded(mask: Mask, radius_mm: float) -> Mask:
     """Erode by a ball."""
-    return _distance_mm(mask) > radius_mm
+    return eroded(mask, radius_mm / WORKING_MM)
 
 
 def _dilated(mask: Mask, radius_mm: float) -> Mask:
     """Dilate by a ball."""
-    return _distance_mm(~mask) <= radius_mm
+    return dilated(mask, radius_mm / WORKING_MM)

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,7 @@ def _descend(function: Callable[[Array], float], start: Array, max_steps: int) -
     """Follow a function of two turns and a shift downhill (Nelder-Mead: it has steps where points leave the slab)."""
     simplex = start + np.vstack([np.zeros(3), np.diag([0.1, 0.1, 4.0])])
     options = {"initial_simplex": simplex, "xatol": 1e-3, "fatol": 1e-5, "maxiter": max_steps}
-    result = optimize.minimize(function, start, method="Nelder-Mead", options=options)
+    result: Any = optimize.minimize(function, start, method="Nelder-Mead", options=options)  # type: ignore[call-overload]
     return np.asarray(result.x), float(result.fun)
 
 

@@ -137,7 +137,7 @@ def _judged(fit: _Fit, expected: _Expected) -> Assessed[HeadPose] | NotAssessabl
     lps_from_atlas = np.eye(4)
     lps_from_atlas[:3, :3] = _linear(fit.parameters)
     lps_from_atlas[:3, 3] = fit.parameters[3:6] - lps_from_atlas[:3, :3] @ _atlas_center_mm()
-    return Assessed(HeadPose(np.linalg.inv(lps_from_atlas), min(1.0, fit.score)))
+    return Assessed(HeadPose(np.asarray(np.linalg.inv(lps_from_atlas)), min(1.0, fit.score)))
 
 
 def _atlas_center_mm() -> Array:

@@ -1,5 +1,7 @@
 """Carry an image from one grid to another; positions stay patient LPS mm throughout."""
 
+from typing import Any, Literal, TypeAlias
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, sparse
@@ -9,6 +11,8 @@ from lvo.core.volume import Quantity, Volume
 
 __all__ = ["box_grid", "coarsen", "is_orthogonal", "resample"]
 
+Order: TypeAlias = Literal[0, 1, 2, 3, 4, 5]
+
 _ALIGNED_VOXELS = 1e-4
 """Two grids are taken as parallel when no corner strays further than this part of a voxel from an axis-by-axis mapping."""
 
@@ -16,7 +20,7 @@ _ORTHOGONAL_COSINE = 1e-3
 """Axes count as perpendicular below this cosine: 0.06 degrees, 0.2 mm over a head."""
 
 
-def resample(volume: Volume, grid: Grid, *, order: int = 1, fill: float) -> Volume:
+def resample(volume: Volume, grid: Grid, *, order: Order = 1, fill: float) -> Volume:
     """Read an image at the voxel centres of another grid, which may be oblique or sheared against the first.
 
     Every voxel is taken to reach half a voxel beyond its centre, so an image covers the same space as its grid
@@ -29,11 +33,8 @@ def resample(volume: Volume, grid: Grid, *, order: int = 1, fill: float) -> Volu
         fill: value outside the image.
 
     Raises:
-        ValueError: the order is not 0 to 5, or would blend the values of a mask or of labels.
+        ValueError: the order would blend the values of a mask or of labels.
     """
-    if not 0 <= order <= 5:
-        msg = f"order must be 0 to 5, got {order}"
-        raise ValueError(msg)
     if order > 0 and volume.quantity in {Quantity.MASK, Quantity.LABEL}:
         msg = f"{volume.quantity.name} values must not be blended: resample with order=0"
         raise ValueError(msg)
@@ -94,13 +95,13 @@ def _is_parallel(mapping: NDArray[np.float64], shape_kji: tuple[int, int, int]) 
 
 
 def _axis_by_axis(
-    source: NDArray[np.generic],
+    source: NDArray[Any],
     shape_kji: tuple[int, int, int],
     step: NDArray[np.float64],
     start: NDArray[np.float64],
     *,
     order: int,
-) -> NDArray[np.generic]:
+) -> NDArray[Any]:
     """Resample between parallel grids, one axis after the other, the axis that shrinks most first."""
     out = source
     for axis in np.argsort([n / m for n, m in zip(shape_kji, source.shape, strict=True)]):
@@ -139,9 +140,7 @@ def _cell_weights(n_new: int, n_old: int, step: float, start: float) -> sparse.c
     return sparse.csr_array((overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32))
 
 
-def _fill_outside(
-    out: NDArray[np.generic], mapping: NDArray[np.float64], source_shape: tuple[int, int, int], fill: float
-) -> None:
+def _fill_outside(out: NDArray[Any], mapping: NDArray[np.float64], source_shape: tuple[int, int, int], fill: float) -> None:
     """Write the fill value, in place, wherever the mapped index leaves the source."""
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in out.shape])).reshape(3, -1)
     low, high = -0.5 - _ALIGNED_VOXELS, np.array(source_shape) - 0.5 + _ALIGNED_VOXELS

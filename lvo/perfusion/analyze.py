@@ -48,7 +48,7 @@ def analyze(
     if reasons := curve_reasons(inputs.aif, inputs.vof, min_bolus_hu=settings.min_bolus_hu):
         return NotAssessable(reasons)
     in_brain = brain.array[curves.voxel_kji] > 0
-    tissue = classify(curves, in_brain, inputs, sigma_mm=settings.smoothing_sigma_mm)
+    tissue = classify(curves, in_brain, inputs)
     if not tissue.tissue.any():
         return NotAssessable(("the CT perfusion shows no brain tissue: nothing lies between fluid and bone in attenuation",))
     clean = _less_noise(curves, tissue, sigma_mm=settings.smoothing_sigma_mm)

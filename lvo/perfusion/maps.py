@@ -53,9 +53,9 @@ def compute_maps(curves: NDArray[np.float32], inputs: Inputs, settings: Perfusio
     `lvo.perfusion.match`; MTT is CBV / CBF.
 
     With `match_curves` the CBF is read from the residue of the closest curve of the dictionary instead. A maximum takes the
-    highest noise for flow: at 2 HU of noise a core reads three times its flow. The closest curve has little noise left, so a
-    finer threshold can be used besides, which flattens short transits less. Tmax stays with the curve itself: at the border
-    of a lesion, where early and late tissue mix, no single delay of the dictionary fits.
+    highest noise for flow: at 1 HU of noise a core reads nearly three times its flow. The closest curve has little noise
+    left, so a finer threshold can be used besides, which flattens short transits less. Tmax stays with the curve itself: at
+    the border of a lesion, where early and late tissue mix, no single delay of the dictionary fits.
     """
     dt_s, aif_hu = _interval_s(inputs), _arterial_hu(inputs)
     dictionary = build(aif_hu, dt_s)

@@ -17,8 +17,8 @@ __all__ = ["Tissue", "classify", "intracranial", "smooth_in_plane"]
 TISSUE_HU = (10.0, 80.0)
 """Unenhanced brain lies at 20 to 45 HU, fresh blood below 80; less is cerebrospinal fluid or an old infarct, more is bone
 or calcium. Reference table, perfusion quality rules: mask below about 10 HU and bone."""
-LEVEL_SIGMA = 0.5
-"""The unenhanced level is smoothed with this share of the width for curves: less noise is needed, and sulci are narrow."""
+LEVEL_SIGMA_MM = 1.0
+"""The unenhanced level is smoothed less than the curves: it is a mean of several frames already, and sulci are narrow."""
 VESSEL_HU = (-20.0, 100.0)
 """Unenhanced blood lies at 40 to 60 HU; wide limits because they are applied to a few noisy frames, narrow enough for bone."""
 VESSEL_CBV_ML_100G = 8.0
@@ -46,13 +46,13 @@ def intracranial(series: TimeSeries, brain: Volume) -> NDArray[np.bool_]:
     return np.asarray(wide & (unenhanced > VESSEL_HU[0]) & (unenhanced < VESSEL_HU[1]))
 
 
-def classify(curves: VoxelCurves, in_brain: NDArray[np.bool_], inputs: Inputs, *, sigma_mm: float) -> Tissue:
+def classify(curves: VoxelCurves, in_brain: NDArray[np.bool_], inputs: Inputs) -> Tissue:
     """Tell tissue from vessels and from cerebrospinal fluid among the (N,) brain voxels."""
     blood = np.zeros(in_brain.size, dtype=np.float32)
     blood[in_brain] = blood_volume_ml_100g(curves.enhancement_hu[:, in_brain], inputs)
     vessel = blood > max(VESSEL_CBV_ML_100G, VESSEL_CBV_RATIO * float(np.median(blood[in_brain])))
     candidate = in_brain & ~vessel
-    level = smooth_in_plane(curves, curves.baseline_hu[None], candidate, sigma_mm=LEVEL_SIGMA * sigma_mm)[0]
+    level = smooth_in_plane(curves, curves.baseline_hu[None], candidate, sigma_mm=LEVEL_SIGMA_MM)[0]
     tissue = candidate.copy()
     tissue[candidate] = (level >= TISSUE_HU[0]) & (level <= TISSUE_HU[1])
     return Tissue(tissue, vessel)

@@ -105,6 +105,7 @@ def draw_curves(result: PerfusionResult) -> Figure:
     axes.legend(loc="upper right", fontsize=9, framealpha=0.9)
     for edge in ("top", "right"):
         axes.spines[edge].set_visible(False)
+    figure.text(0.99, 0.01, "research use only", color="#555555", fontsize=8, ha="right", va="bottom")
     return figure
 
 

@@ -19,6 +19,9 @@ __all__ = ["SCHEMA", "Output", "quality_notes", "result_document", "result_text"
 SCHEMA = "lvo-result/1"
 """Name and number of the schema; a change needs a new number and a changelog entry."""
 
+_DIGITS = 6
+"""Significant digits of every number: a tenth of a millilitre needs four, and more would pretend."""
+
 _LIBRARIES = ("highdicom", "numpy", "onnxruntime", "pydicom", "scipy")
 """Libraries whose version can change a number or an image of the result."""
 
@@ -205,7 +208,7 @@ def _plain(value: object, key: str) -> Any:  # noqa: ANN401 - JSON values
     if not math.isfinite(value):
         msg = f"{key} must be a finite number, got {value}"
         raise ValueError(msg)
-    return value
+    return float(f"{value:.{_DIGITS}g}")
 
 
 @cache

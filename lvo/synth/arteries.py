@@ -22,7 +22,7 @@ _SETTLE_STEPS = 12
 _SETTLE_MAX_MM = 4.0
 _DURA_MM = 2.0
 """Intradural vessels keep this distance from the inner table."""
-_LAG_MM = {"A2": 20.0, "A3": 20.0, "P2": 34.0, "P3": 34.0, "VA": 18.0}
+_LAG_MM = {"A2": 14.0, "A3": 14.0, "P2": 26.0, "P3": 26.0, "VA": 18.0}
 """Head start of the middle cerebral artery over the surface; total branch lengths PCA:ACA:MCA are about 1:2:4 (PMC3971907)."""
 _CEREBRAL_FROM = {
     "M2-superior": 0.45, "M2-inferior": 0.45, "M2-middle": 0.45, "M1": 0.7, "A2": 0.25, "A3": 0.0, "P2": 0.5, "P3": 0.0,
@@ -30,7 +30,7 @@ _CEREBRAL_FROM = {
 _CEREBELLAR_FROM = {"BA": 0.25, "VA": 0.9}
 """From which fraction of its length on a trunk gives off surface branches."""
 _BRANCH_NAMES = {
-    "M1": "M3", "M2-superior": "M3", "M2-inferior": "M3", "M2-middle": "M3", "A2": "A3", "A3": "A3", "P2": "P3", "P3": "P3",
+    "M1": "M3", "M2-superior": "M3", "M2-inferior": "M3", "M2-middle": "M3", "A2": "A4", "A3": "A4", "P2": "P4", "P3": "P4",
     "BA": "SCA", "VA": "PICA",
 }  # fmt: skip
 _NECK_END_MM = -240.0

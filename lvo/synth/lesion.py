@@ -30,8 +30,8 @@ NORMAL_DELAY_S = {GREY: 0.5, WHITE: 0.9}
 """Tissue after the circle of Willis: cortex is reached first, deep white matter last."""
 PENUMBRA_CBF = {GREY: 0.45, WHITE: 0.65}
 """Fraction of normal flow without core: 27 and 16 mL/100 g/min, below the ischaemic and above the infarct range of each."""
-CORE_CBF = 0.15
-CORE_CBV = 0.40
+CORE_CBF = 0.10
+CORE_CBV = 0.30
 """Fractions of normal in the core: flow and volume fall together."""
 CORE_FRACTION = (0.60, 0.35, 0.12, 0.02)
 """Part of the cut-off tissue that is core, for collateral grade 0 to 3: large core without collaterals, next to none with."""

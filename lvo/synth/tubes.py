@@ -26,7 +26,7 @@ class Tube:
     """One vessel.
 
     Args:
-        name: segment, e.g. "M1"; branches grown over the brain surface are "M3", "A3", "P3", "SCA", "AICA", "PICA".
+        name: segment, e.g. "M1"; branches grown over the brain surface are "M3", "A4", "P4", "SCA", "PICA".
         side: the patient's side.
         points_lps_mm: (N, 3) centre line in the direction of flow.
         radius_mm: (N,) lumen radius.

@@ -27,8 +27,8 @@ __all__ = ["BEST", "LAST", "Checkpoint", "fit", "load_checkpoint", "torch_runner
 
 LAST, BEST = "last.pt", "best.pt"
 _WARM_UP = 0.03
-_CHOOSE_BY = "artery_cldice"
-"""The checkpoint with the highest value is exported: connected arteries are what the occlusion call needs."""
+_CHOOSE_BY = "artery_score"
+"""The checkpoint with the highest value is the best: overlap (trunks) and connection (branches) in equal parts."""
 
 
 @dataclass(slots=True)
@@ -219,7 +219,7 @@ def _keep(state: Checkpoint, out: Path) -> None:
     save_checkpoint(out / LAST, state)
     best = out / BEST
     value = state.metrics.get(_CHOOSE_BY)
-    if value is None or not best.exists() or value > load_checkpoint(best).metrics[_CHOOSE_BY]:
+    if value is None or not best.exists() or value > load_checkpoint(best).metrics.get(_CHOOSE_BY, 0.0):
         save_checkpoint(best, state)
 
 

@@ -1,7 +1,6 @@
 """`lvo phantom` writes a whole study with its truth, or nothing."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,8 @@ from click.testing import CliRunner
 from lvo.cli import main
 from lvo.cli.phantom import command
 from lvo.core.study import Role
-from lvo.dicom import source
 from lvo.errors import OutputError, UsageError
+from lvo.synth.study import SyntheticStudy
 
 OPTIONS = ["--size", "small", "--occlusion", "left-M1", "--seed", "5", "--rotation", "8,-6,12", "--shift", "20,-15,40"]
 
@@ -147,7 +146,7 @@ def test_a_run_that_dies_leaves_nothing(tmp_path, monkeypatch):
     def full_disk(*_args, **_kwargs):
         raise OutputError("disk full")  # noqa: TRY003, EM101
 
-    monkeypatch.setattr(source, "write_ctp_series", full_disk)
+    monkeypatch.setattr(SyntheticStudy, "ctp", full_disk)
     with pytest.raises(OutputError, match="disk full"):
         phantom("ctp", tmp_path / "out", "--size", "small")
-    assert shutil.os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []

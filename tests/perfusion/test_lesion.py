@@ -77,6 +77,13 @@ def test_small_islands_are_noise(grid):
     assert draw(grid, slow=diagonal).hypoperfusion_ml == 0.0
 
 
+def test_holes_are_noise_too(grid):
+    """Tissue in time that is enclosed by slow tissue in its slice counts with it; a bay open to the outside does not."""
+    around = [np.s_[1:3, 5:20, 25:30], np.s_[1:3, 5:20, 32:38], np.s_[1:3, 5:11, 30:32], np.s_[1:3, 13:20, 30:32]]
+    assert draw(grid, slow=around).hypoperfusion_ml == pytest.approx(2 * 15 * 13 * ML)
+    assert draw(grid, slow=around[:3]).hypoperfusion_ml == pytest.approx(2 * (15 * 13 - 2 * 9) * ML)
+
+
 def test_both_sides(grid):
     """Two alike halves are bilateral, with a warning, and compared with all tissue in time."""
     found = draw(grid, slow=[LEFT, RIGHT])

@@ -47,8 +47,8 @@ def test_noise_is_told_from_signal():
     bolus = 10.0 * np.exp(-(((times_s - 20.0) / 6.0) ** 2))[:, None]
     noise = np.random.default_rng(1).normal(0.0, 1.0, (45, 500))
     assert noise_notes((bolus + 0.3 * noise).astype(np.float32)) == ()
-    (note,) = noise_notes((bolus + 1.5 * noise).astype(np.float32))
-    assert "1.5 HU" in note.text
+    (note,) = noise_notes((bolus + 3.0 * noise).astype(np.float32))
+    assert "2.9 HU" in note.text
 
 
 def test_a_gap_between_frames_is_noted():

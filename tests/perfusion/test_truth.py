@@ -8,14 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lvo.config import PerfusionSettings
 from lvo.perfusion.arterial import Inputs
 from lvo.perfusion.maps import PER_100G, Maps, compute_maps
 
 ROWS = list(csv.DictReader(Path(__file__).with_name("truth.csv").read_text(encoding="utf-8").splitlines()))
 WRONG_BY = (0.7, 1.3)
+WAYS = {"plain": PerfusionSettings(match_curves=False), "matched": PerfusionSettings()}
+PLAIN, MATCHED = WAYS["plain"], WAYS["matched"]
+every_row = pytest.mark.parametrize("row", ROWS, ids=[row["label"] for row in ROWS])
 
 
-def measure(row, forms, true_inputs):
+def measure(row, way, forms, true_inputs):
     """Mean CBF over truth, mean CBV over truth and mean delay minus truth."""
     dt_s, noise_hu = float(row["dt_s"]), float(row["noise_hu"])
     mtt_s, cbv, delay_s = float(row["mtt_s"]), float(row["cbv_ml_100g"]), float(row["delay_s"])
@@ -23,14 +27,14 @@ def measure(row, forms, true_inputs):
     clean = forms.tissue(times_s, cbf=60 * cbv / mtt_s, mtt_s=mtt_s, delay_s=delay_s, residue=row["residue"])
     n_voxels = 400 if noise_hu else 1
     curves = clean[:, None] + np.random.default_rng(5).normal(0.0, noise_hu, (times_s.size, n_voxels))
-    maps = compute_maps(curves.astype(np.float32), true_inputs(times_s), svd_threshold=0.1)
+    maps = compute_maps(curves.astype(np.float32), true_inputs(times_s), WAYS[way])
     return float(maps.cbf.mean()) * mtt_s / 60 / cbv, float(maps.cbv.mean()) / cbv, float(maps.delay.mean()) - delay_s
 
 
-def verdict(row, cbf_ratio, cbv_ratio, delay_error_s):
+def verdict(row, way, cbf_ratio, cbv_ratio, delay_error_s):
     """What the row has against the three numbers."""
     wrong = []
-    if not float(row["cbf_low"]) <= cbf_ratio <= float(row["cbf_high"]):
+    if not float(row[f"{way}_low"]) <= cbf_ratio <= float(row[f"{way}_high"]):
         wrong.append(f"CBF {cbf_ratio:.2f} of truth")
     if abs(cbv_ratio - 1.0) > float(row["cbv_tol"]):
         wrong.append(f"CBV {cbv_ratio:.3f} of truth")
@@ -39,25 +43,27 @@ def verdict(row, cbf_ratio, cbv_ratio, delay_error_s):
     return wrong
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[row["label"] for row in ROWS])
-def test_truth(row, forms, true_inputs):
-    """Every row of the table holds."""
-    assert verdict(row, *measure(row, forms, true_inputs)) == [], row["why"]
+@every_row
+@pytest.mark.parametrize("way", WAYS)
+def test_truth(row, way, forms, true_inputs):
+    """Every row of the table holds, for the plain deconvolution and for that of matched curves."""
+    assert verdict(row, way, *measure(row, way, forms, true_inputs)) == [], row["why"]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[row["label"] for row in ROWS])
-def test_the_table_can_fail(row, forms, true_inputs):
+@every_row
+@pytest.mark.parametrize("way", WAYS)
+def test_the_table_can_fail(row, way, forms, true_inputs):
     """Flow, volume or arrival that are 30 % or 3 s wrong fail in every row."""
-    cbf, cbv, delay_s = measure(row, forms, true_inputs)
+    cbf, cbv, delay_s = measure(row, way, forms, true_inputs)
     for factor in WRONG_BY:
-        assert verdict(row, cbf * factor, cbv, delay_s)
-        assert verdict(row, cbf, cbv * factor, delay_s)
-    assert verdict(row, cbf, cbv, delay_s + 3.0)
+        assert verdict(row, way, cbf * factor, cbv, delay_s)
+        assert verdict(row, way, cbf, cbv * factor, delay_s)
+    assert verdict(row, way, cbf, cbv, delay_s + 3.0)
 
 
 @pytest.fixture(scope="module")
 def tiles(forms, true_inputs):
-    """The Kudo tiles without noise: 7 transit times, 7 delays, 3 residues, 5 volumes; maps and truth."""
+    """The Kudo tiles without noise: 7 transit times, 7 delays, 3 residues, 5 volumes; maps both ways, and truth."""
     times_s = 1.5 * np.arange(45)
     grid = np.meshgrid([24, 12, 8, 6, 4.8, 4, 3.43], np.arange(0, 3.01, 0.5), [1.0, 2.0, 3.0, 4.0, 5.0])
     mtt_s, delay_s, cbv = (np.tile(axis.ravel(), 3) for axis in grid)
@@ -67,40 +73,66 @@ def tiles(forms, true_inputs):
             ("exp", "box", "linear"), np.split(mtt_s, 3), np.split(delay_s, 3), np.split(cbv, 3), strict=True
         )
     ]
-    maps = compute_maps(np.concatenate(parts, axis=1).astype(np.float32), true_inputs(times_s), svd_threshold=0.1)
-    return maps, {"cbf": 60 * cbv / mtt_s, "cbv": cbv, "mtt": mtt_s, "delay": delay_s}
+    curves = np.concatenate(parts, axis=1).astype(np.float32)
+    maps = {way: compute_maps(curves, true_inputs(times_s), settings) for way, settings in WAYS.items()}
+    return curves, maps, {"cbf": 60 * cbv / mtt_s, "cbv": cbv, "mtt": mtt_s, "delay": delay_s}
 
 
 def mape(found, truth):
     return float(np.mean(np.abs(found - truth) / truth))
 
 
-def test_kudo_tiles_reach_the_published_level(tiles):
-    """Correlation above 0.9 for flow, volume and transit time (Kudo 2013: 7, 12 and 4 of 13 programs) and the known error."""
-    maps, truth = tiles
+@pytest.mark.parametrize(("way", "cbf_error", "mtt_error"), [("plain", (0.14, 0.18), 0.22), ("matched", (0.10, 0.13), 0.15)])
+def test_kudo_tiles_reach_the_published_level(tiles, way, cbf_error, mtt_error):
+    """Correlation above 0.9 for flow, volume and transit time (Kudo 2013: 7, 12 and 4 of 13 programs) and the known error.
+
+    A plain truncation at 0.1 has a mean error of 16 % of the flow in every program: less would be as suspect as more.
+    """
+    _, both, truth = tiles
+    maps = both[way]
     for name in ("cbf", "cbv", "mtt", "delay"):
         assert np.corrcoef(getattr(maps, name), truth[name])[0, 1] > 0.9, name
-    assert mape(maps.cbf, truth["cbf"]) == pytest.approx(0.16, abs=0.02)  # the limit of the method: it cannot be better
+    assert cbf_error[0] < mape(maps.cbf, truth["cbf"]) < cbf_error[1]
     assert mape(maps.cbv, truth["cbv"]) < 0.015
-    assert mape(maps.mtt, truth["mtt"]) < 0.22
+    assert mape(maps.mtt, truth["mtt"]) < mtt_error
     assert np.abs(maps.delay - truth["delay"]).mean() < 0.2
+
+
+def test_matching_changes_little_without_noise(tiles, true_inputs):
+    """At the same threshold the flow of the closest curve is the flow of the curve: mean difference below 3 %."""
+    curves, both, _ = tiles
+    same = compute_maps(curves, true_inputs(1.5 * np.arange(45)), PerfusionSettings(flow_svd_threshold=0.1))
+    assert mape(same.cbf, both["plain"].cbf) < 0.03
+    np.testing.assert_array_equal(same.tmax, both["plain"].tmax)
+
+
+def test_matching_does_not_take_noise_for_flow(forms, true_inputs):
+    """Core (box of 15 s, 1 mL per 100 g) under 1 HU of noise: nearly three times its flow plain, 26 % more matched."""
+    times_s = 1.5 * np.arange(45)
+    clean = forms.tissue(times_s, cbf=4.0, mtt_s=15.0, delay_s=7.0, residue="box")
+    curves = (clean[:, None] + np.random.default_rng(7).normal(0.0, 1.0, (45, 1000))).astype(np.float32)
+    plain, matched = (float(np.median(compute_maps(curves, true_inputs(times_s), way).cbf)) for way in (PLAIN, MATCHED))
+    assert plain > 2.3 * 4.0
+    assert matched == pytest.approx(4.0, rel=0.4)
 
 
 def test_flow_has_no_delay_gradient(tiles):
     """Within one transit time, residue and volume the flow does not depend on the delay (seven programs of Kudo 2013 fail)."""
-    maps, truth = tiles
+    _, both, truth = tiles
     early, late = truth["delay"] == 0.0, truth["delay"] == 3.0
-    assert maps.cbf[late] == pytest.approx(maps.cbf[early], rel=0.03)
+    for maps in both.values():
+        assert maps.cbf[late] == pytest.approx(maps.cbf[early], rel=0.03)
 
 
 def test_tmax_is_not_the_delay(tiles):
     """Tmax grows with the transit time, about delay + MTT / 2 for plug flow, and the delay map does not."""
-    maps, truth = tiles
-    box = slice(maps.tmax.size // 3, 2 * maps.tmax.size // 3)
+    _, both, truth = tiles
+    tmax = both["matched"].tmax
+    box = slice(tmax.size // 3, 2 * tmax.size // 3)
     short = truth["mtt"][box] < 9  # a longer plateau has no single maximum
     expected = (truth["delay"] + truth["mtt"] / 2)[box][short]
-    assert np.abs(maps.tmax[box][short] - expected).mean() < 0.6
-    assert np.abs(maps.tmax[box][short] - truth["delay"][box][short]).mean() > 2.0
+    assert np.abs(tmax[box][short] - expected).mean() < 0.6
+    assert np.abs(tmax[box][short] - truth["delay"][box][short]).mean() > 2.0
 
 
 def curves_of(forms, times_s, rng, **bolus):
@@ -115,9 +147,9 @@ def test_scaling_artery_and_tissue_changes_nothing(forms, true_inputs, seed, fac
     """More iodine, or another tube voltage, gives the same maps."""
     times_s = 1.5 * np.arange(45)
     curves = curves_of(forms, times_s, np.random.default_rng(seed))
-    once = compute_maps(curves.astype(np.float32), true_inputs(times_s), svd_threshold=0.1)
+    once = compute_maps(curves.astype(np.float32), true_inputs(times_s), MATCHED)
     stronger = true_inputs(times_s, peak_hu=400.0 * factor)
-    again = compute_maps((factor * curves).astype(np.float32), stronger, svd_threshold=0.1)
+    again = compute_maps((factor * curves).astype(np.float32), stronger, MATCHED)
     same_maps(once, again)
 
 
@@ -128,12 +160,12 @@ def test_shifting_both_in_time_changes_nothing(forms, true_inputs, seed, frames)
     times_s = 1.5 * np.arange(60)
     later = {"start_s": 8.0 + 1.5 * frames}
     once = compute_maps(
-        curves_of(forms, times_s, np.random.default_rng(seed)).astype(np.float32), true_inputs(times_s), svd_threshold=0.1
+        curves_of(forms, times_s, np.random.default_rng(seed)).astype(np.float32), true_inputs(times_s), MATCHED
     )
     again = compute_maps(
         curves_of(forms, times_s, np.random.default_rng(seed), **later).astype(np.float32),
         true_inputs(times_s, **later),
-        svd_threshold=0.1,
+        MATCHED,
     )
     same_maps(once, again)
 
@@ -155,7 +187,7 @@ def test_osipi_reference_object(real_data, curve):
             times_s = float(row["tr"]) * np.arange(tissue.size)
             artery = curve(times_s, artery - artery[:10].mean())
             curves = (tissue - tissue[:10].mean())[:, None].astype(np.float32)
-            maps = compute_maps(curves, Inputs(artery, artery, 1.0), svd_threshold=0.1)
+            maps = compute_maps(curves, Inputs(artery, artery, 1.0), PLAIN)
             found.append((maps.cbf[0] * 100 / PER_100G, maps.cbv[0] * 100 / PER_100G))
             truth.append((float(row["cbf"]), float(row["cbv"])))
     cbf, cbv = np.array(found).T

@@ -31,14 +31,17 @@ def test_every_site_has_its_clot_and_truth(side, site):
     assert head.truth.site is site
     np.testing.assert_allclose(head.truth.cutoff_lps_mm, head.clot.points_lps_mm[0])
     total = sum(arc_length(tube.points_lps_mm)[-1] for tube in head.clots)
-    assert total >= 8.0  # it may end early only where the vessel does
+    assert total >= 5.0  # it may end early only where the vessel does
     for tube in head.clots:
         assert (tube.filling == 0).all()
-    for tube in head.arteries:  # no contrast where the clot is
-        for clot in head.clots:
-            if tube.intracranial and tube.side in {clot.side, Side.MIDLINE}:
-                gap = np.linalg.norm(tube.points_lps_mm[:, None] - clot.points_lps_mm, axis=2).min(axis=1)
-                assert (tube.filling[gap < 1e-6] == 0).mean() >= 0.5 or not (gap < 1e-6).any()
+    for clot in head.clots:  # the artery that holds it has no contrast there
+        holder = min(
+            head.arteries,
+            key=lambda tube: np.linalg.norm(tube.points_lps_mm[:, None] - clot.points_lps_mm, axis=2).min(axis=0).max(),
+        )
+        gap = np.linalg.norm(holder.points_lps_mm[:, None] - clot.points_lps_mm, axis=2).min(axis=1)
+        assert (gap < 1e-6).sum() >= 2
+        assert (holder.filling[gap < 1e-6] == 0).all()
 
 
 def test_left_m1_starves_the_left_middle_territory_only():
@@ -98,7 +101,7 @@ def test_an_artery_that_is_not_there_cannot_be_occluded():
         (seed, side) for seed in range(200)
         for side, variant in build_arteries(np.random.default_rng((seed, 2))).variants.items() if variant.a1_radius == 0.0
     )  # fmt: skip
-    with pytest.raises(ValueError, match="no (left|right) A1 to occlude"):
+    with pytest.raises(ValueError, match=r"no (left|right) A1 to occlude"):
         occluded(side, Site.A1, seed=seed)
 
 

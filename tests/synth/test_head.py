@@ -58,7 +58,7 @@ def test_sides_are_not_mirror_images(head):
 
 
 def test_left_is_the_patients_left():
-    """x grows to the patient's left, and a left clot lies there."""
+    """A left clot lies at positive x, which is the patient's left in LPS."""
     for seed in (5, 9):
         assert make_head(HeadSpec(seed, Occlusion(Side.LEFT, Site.M1))).truth.clot_center_lps_mm[0] > 8
         assert make_head(HeadSpec(seed, Occlusion(Side.RIGHT, Site.M1))).truth.clot_center_lps_mm[0] < -8
@@ -77,7 +77,7 @@ def test_the_pose_is_the_truth():
                 assert np.median(gap) < 8.0, (tube.name, tube.side, gap)
     linear = head.pose.lps_from_atlas[:3, :3]
     scale = np.linalg.norm(linear[:, 0])
-    assert 0.92 <= scale <= 1.08
+    assert 0.86 <= scale <= 1.04
     np.testing.assert_allclose(linear.T @ linear, scale**2 * np.eye(3), atol=1e-9)
     assert np.linalg.det(linear) > 0
     pivot = head.pose.to_lps_mm((0.0, 18.0, 0.0))
@@ -103,7 +103,7 @@ def test_intradural_arteries_run_in_csf():
         head = make_head(HeadSpec(seed))
         for tube in head.arteries:
             if tube.name in {"M1", "M2-superior", "M2-inferior", "A2", "BA", "P2"}:
-                inside.append(template().brain.at(head.template_mm(tube.points_lps_mm)).mean())
+                inside += [template().brain.at(head.template_mm(tube.points_lps_mm)).mean()]
     assert np.mean(inside) < 0.72
     assert np.percentile(inside, 90) < 0.9
     tissue = template().brain.at(np.array([[30.0, 20.0, 30.0], [25.0, -20.0, 25.0]]))
@@ -113,7 +113,7 @@ def test_intradural_arteries_run_in_csf():
 def test_branches_stay_on_their_side_and_inside_the_skull():
     head = make_head(HeadSpec(3))
     for tube in head.arteries:
-        if tube.name in {"M3", "A3", "P3"}:
+        if tube.name in {"M3", "A4", "P4"}:
             points = head.template_mm(tube.points_lps_mm)
             sign = 1 if tube.side is Side.LEFT else -1
             assert (sign * points[:, 0]).min() > -4.0

@@ -38,7 +38,7 @@ def head() -> Head:
 
 
 @pytest.fixture(scope="module")
-def crop(head) -> Grid:
+def crop(head: Head) -> Grid:
     """The circle of Willis and both M1, along the atlas."""
     return head.pose.crop((-45, -30, -32), (45, 30, 5), spacing_mm=0.8)
 
@@ -63,8 +63,8 @@ def labels(head, crop) -> np.ndarray:
     return vessel_labels(head, crop).array
 
 
-def test_arteries_have_the_asked_attenuation(head, silent, labels):
-    """The core of the right carotid is at the spec's HU; plain CT shows no contrast there."""
+def test_arteries_have_the_asked_attenuation(silent, labels):
+    """The core of the right carotid is at the HU of the spec, and veins are below."""
     from scipy import ndimage
 
     core = ndimage.binary_erosion(labels == ARTERY, iterations=2)
@@ -87,7 +87,8 @@ def test_the_clot_is_a_gap(head, crop, silent, labels):
 def test_labels_are_lopsided_with_a_left_occlusion(head, crop, labels):
     """Patient left of the mid-plane there is less opacified artery lateral to the carotids."""
     points = head.pose.to_atlas_mm(crop.to_lps_mm(np.argwhere(labels == ARTERY)))
-    left, right = (points[:, 0] > 18).sum(), (points[:, 0] < -18).sum()
+    points = points[points[:, 1] < 12]  # without the posterior cerebral artery
+    left, right = (points[:, 0] > 26).sum(), (points[:, 0] < -26).sum()
     assert left < 0.35 * right
 
 
@@ -95,10 +96,10 @@ def test_external_branches_are_seen_and_not_labelled(head):
     grid = head.pose.crop((70, -20, -50), (95, 30, 20), spacing_mm=0.9)
     outside = [tube for tube in head.arteries if tube.name == "STA" and tube.side is Side.LEFT]
     k, j, i = np.rint(grid.to_kji(outside[0].points_lps_mm)).astype(int).T
-    seen = ((np.stack([k, j, i]) >= 0) & (np.stack([k, j, i]).T < grid.shape_kji).T).all(axis=0)
+    seen = ((np.stack([k, j, i]) >= 0) & (grid.shape_kji > np.stack([k, j, i]).T).T).all(axis=0)
     assert seen.sum() > 10
     hu = render_cta(head, grid, SILENT).array[k[seen], j[seen], i[seen]]
-    assert np.median(hu) > 150
+    assert np.median(hu) > 90  # scalp is fat and muscle, -95 to 55
     assert not vessel_labels(head, grid).array[k[seen], j[seen], i[seen]].any()
 
 
@@ -131,7 +132,7 @@ def test_a_neck_is_there_only_when_asked():
     with_neck, without = (
         (render_cta(make_head(HeadSpec(8, neck=neck)), grid, SILENT).array > -200).mean() for neck in (True, False)
     )
-    assert with_neck > 0.2
+    assert with_neck > 0.15
     assert without < 0.1
 
 
@@ -180,8 +181,8 @@ def test_tissue_at_risk_is_the_left_middle_territory(head, whole):
     assert risk.array[mine].mean() > 0.7
     assert risk.array[(territory > 0) & ~mine].mean() < 0.1
     assert risk.array[territory == 0].max() == 0.0
-    volume_ml = (risk.array > 0.5).sum() * whole.voxel_ml
-    assert 150 < volume_ml < 600  # a whole MCA territory is about 300 mL
+    part = (risk.array > 0.5).sum() / (territory > 0).sum()
+    assert 0.17 < part < 0.34  # half to two thirds of a hemisphere, which is 40 to 45 % of the skull's content
     assert set(np.unique(territory)) <= {0, *TERRITORY_CODES.values()}
 
 
@@ -189,7 +190,7 @@ def test_a_healthy_head_has_nothing_at_risk(whole):
     assert at_risk(make_head(HeadSpec(5)), whole).array.max() == 0.0
 
 
-def test_the_right_side_of_the_head_is_the_right_side_of_the_image(head):
+def test_the_right_side_of_the_head_is_the_right_side_of_the_image():
     """The clot of a left occlusion lies at higher i on a standard axial grid."""
     upright = make_head(HeadSpec(5, Occlusion(Side.LEFT, Site.M1)))
     grid = Grid.from_axes((30, 60, 90), (1.0, 1.0, 1.0), origin_lps_mm=(-44.5, -35.0, -30.0))
