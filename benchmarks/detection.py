@@ -38,7 +38,8 @@ def judge(folder: Path, seed: int) -> dict[str, object]:
     if made.returncode:  # this head lacks the artery: a variant; the message says so
         return {"seed": seed, "occlusion": occlusion, "skipped": made.stderr.decode().strip()}
     subprocess.run([str(LVO), "run", str(study), "--out", str(out), "--quiet"], check=False)
-    cta = json.loads(next(out.glob("*/result.json")).read_text())["cta"]
+    results = list(out.glob("*/result.json"))
+    cta = json.loads(results[0].read_text())["cta"] if results else {"state": "failed", "lvo": None}
     truth = json.loads((study / "truth.json").read_text())
     lvo = cta["lvo"] or {}
     distance_mm = None

@@ -4,7 +4,6 @@ LvoError
 ├── UsageError          (ValueError)   the command or the configuration asks for something impossible
 │   └── ConfigError                    a configuration file has an unknown key, a wrong type or an impossible value
 ├── InputError          (ValueError)   what was given cannot be read as imaging data
-│   ├── SelectionError                 no series of the study can play the role that is needed
 │   └── GeometryError                  the images of a series do not form one complete volume
 ├── ModelError          (RuntimeError) a model is missing, altered, or does not fit its manifest
 └── OutputError         (OSError)      results cannot be written
@@ -28,10 +27,6 @@ class ConfigError(UsageError):
 
 class InputError(LvoError, ValueError):
     """What was given cannot be read as imaging data."""
-
-
-class SelectionError(InputError):
-    """No series of the study can play the role that is needed."""
 
 
 class GeometryError(InputError):

@@ -3,7 +3,6 @@
 What commands, services and nodes call; `lvo.pipeline` does the analysis, `lvo.report` and `lvo.dicom.write` the documents.
 """
 
-import platform
 import re
 import shutil
 import time
@@ -12,15 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 
 import msgspec
 
-from lvo import RESEARCH_USE_ONLY, __version__
+from lvo import RESEARCH_USE_ONLY
 from lvo.config import Config
 from lvo.core.outcome import Assessed, NotAssessable
-from lvo.core.report import CtaResult, Finding, Output, Report
+from lvo.core.report import CtaResult, Finding, Output, Report, Severity
 from lvo.core.study import Role, Study
 from lvo.dicom.write import SourceSeries, Stamp, write_results
 from lvo.errors import InputError, OutputError
@@ -29,17 +27,16 @@ from lvo.infer.call_head import load_call_head
 from lvo.pipeline import Analysis, Models, analyze
 from lvo.report.figures import draw_figures
 from lvo.report.html import render_html
-from lvo.report.nifti import nifti_bytes
+from lvo.report.nifti import write_nifti
 from lvo.report.pdf import render_pdf
-from lvo.report.result import result_document, result_text, status_of
+from lvo.report.result import quality_notes, result_document, result_text, software_versions, status_of
 
-__all__ = ["Request", "RunResult", "load_models", "run_study", "software_versions"]
+__all__ = ["Request", "RunResult", "load_models", "run_study"]
 
 ANALYSED, NOT_ASSESSABLE = 0, 3
 """Exit status of the contract."""
 
 _SAFE_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
-_REPORTED_PACKAGES = ("numpy", "scipy", "SimpleITK", "pydicom", "highdicom", "onnxruntime", "nilearn", "matplotlib")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +74,6 @@ def load_models(config: Config, *, threads: int = 2) -> Models:
     """
     network = load_model(config.cta.model, threads=threads)
     return Models(network, load_call_head(network.manifest))
-
-
-def software_versions() -> dict[str, str]:
-    """Versions that a result depends on."""
-    packages = {name: metadata.version(name) for name in _REPORTED_PACKAGES}
-    return {"lvo": __version__, "python": platform.python_version(), **packages}
 
 
 def run_study(study: Study, models: Models, request: Request) -> RunResult:
@@ -171,7 +162,7 @@ def _write_maps(report: Report, folder: Path) -> Sequence[Output]:
     outputs = []
     for name, volume in volumes.items():
         path = f"maps/{name}.nii.gz"
-        (folder / path).write_bytes(nifti_bytes(volume))
+        write_nifti(volume, folder / path)
         outputs.append(Output("map", path))
     return outputs
 
@@ -186,7 +177,7 @@ def _write_run(report: Report, config: Config, folder: Path, *, writing_s: float
         "config_sha256": report.config_sha256,
         "timings_s": timings_s,
         "total_s": round(sum(timings_s.values()), 3),
-        "warnings": [f"{note.code}: {note.text}" for note in report.quality],
+        "warnings": [f"{n.code}: {n.text}" for n in quality_notes(report) if n.severity is not Severity.INFO],
         "notice": RESEARCH_USE_ONLY,
     }
     (folder / "run.json").write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2))
@@ -220,5 +211,9 @@ def _take_place(work: Path, final: Path) -> None:
         return
     old = final.with_name(f"{work.name}.old")
     final.rename(old)
-    work.rename(final)
+    try:
+        work.rename(final)
+    except OSError:
+        old.rename(final)
+        raise
     shutil.rmtree(old, ignore_errors=True)

@@ -1,6 +1,7 @@
 """A result folder is complete or absent, whatever happens on the way."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,25 @@ def test_a_crash_keeps_the_result_that_was_there_before(request_to, monkeypatch)
     with pytest.raises(OutputError, match="No space left"):
         run_study(STUDY, None, request_to)
     assert [path.name for path in request_to.out_dir.iterdir()] == ["1.2.3"]
+    assert (old / "result.json").read_text() == "{}"
+
+
+def test_a_rename_that_fails_gives_the_old_result_back(request_to, monkeypatch):
+    old = request_to.out_dir / "1.2.3"
+    old.mkdir(parents=True)
+    (old / "result.json").write_text("{}")
+    work = request_to.out_dir / ".1.2.3.partial"
+    work.mkdir()
+    real = Path.rename
+
+    def fails_once(self, target):
+        if self == work:
+            raise OSError(5, "Input/output error")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails_once)
+    with pytest.raises(OSError, match="Input/output"):
+        run_module._take_place(work, old)
     assert (old / "result.json").read_text() == "{}"
 
 

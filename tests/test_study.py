@@ -3,8 +3,10 @@
 import gzip
 import json
 import math
+import os
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -279,3 +281,26 @@ def test_wrong_usage_is_status_two(tmp_path):
     assert lvo("run").returncode == 2
     assert lvo("run", tmp_path, "--out", tmp_path, "--nonsense").returncode == 2
     assert lvo("nonsense").returncode == 2
+
+
+def test_termination_leaves_neither_half_a_result_nor_unpacked_images(study, tmp_path):
+    """A hook that calls `timeout lvo run` ends it with SIGTERM."""
+    scratch, out, archive = tmp_path / "scratch", tmp_path / "out", tmp_path / "study.zip"
+    scratch.mkdir()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in study.rglob("*"):
+            packed.write(path, path.relative_to(study))
+    environment = os.environ | {"TMPDIR": str(scratch)}
+    with subprocess.Popen(
+        [BIN / "lvo", "run", archive, "--out", out], env=environment, stderr=subprocess.PIPE, text=True
+    ) as run:
+        deadline = time.monotonic() + 120
+        while not (out.exists() and list(out.iterdir())) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert list(scratch.iterdir()), "the archive is unpacked while the analysis runs"
+        run.terminate()
+        _, said = run.communicate(timeout=120)
+    assert run.returncode == 1
+    assert "interrupted" in said
+    assert list(out.iterdir()) == []
+    assert not [path for path in scratch.iterdir() if path.name.startswith("lvo")]

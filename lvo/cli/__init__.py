@@ -1,6 +1,7 @@
 """The command line: one module per command, loaded only when it is called, so that `lvo --help` starts at once."""
 
 import importlib
+import signal
 import sys
 
 import click
@@ -52,12 +53,18 @@ def _lvo(context: click.Context, *, debug: bool) -> None:
     context.obj = debug
 
 
+def _terminate(_signal: int, _frame: object) -> None:
+    """Unwind on SIGTERM as on Ctrl-C, so that unpacked images and half a result are removed."""
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the command line: exit status 0 analysed, 1 failed, 2 wrong usage, 3 not assessable."""
     debug = "--debug" in sys.argv[1:2]
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         result, status = guarded(lambda: _lvo.main(standalone_mode=False), debug=debug)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         click.echo("lvo: interrupted; nothing half-written was left", err=True)
         sys.exit(FAILED)
     except click.ClickException as error:

@@ -23,7 +23,7 @@ def command() -> int:
 
 
 def _software() -> str:
-    from lvo.run import software_versions
+    from lvo.report.result import software_versions
 
     return ", ".join(f"{name} {version}" for name, version in software_versions().items())
 

@@ -15,10 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ARTERIES", "ARTERY_BOX_ATLAS_MM", "ArterySegment", "segment"]
+__all__ = ["ARTERIES", "ARTERY_BOX_ATLAS_MM", "ARTERY_PROBABILITY", "ArterySegment", "segment"]
 
 ARTERY_BOX_ATLAS_MM = ((-80.0, -75.0, -60.0), (80.0, 60.0, 45.0))
 """Lower and upper corner of the region in which arteries are looked for: skull base to the upper convexity, A2 to P2."""
+
+ARTERY_PROBABILITY = 0.5
+"""On an artery map, a voxel is artery from here on: when the network finds that more likely than not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class NotAssessable:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """The study has no images for this part; `reason` says what was looked for."""
+    """The part was not tried: the study has no images for it, or nobody asked for it; `reason` says which."""
 
     reason: str
 

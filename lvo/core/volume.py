@@ -1,7 +1,9 @@
 """Images in patient space: an array cannot travel without its grid and its unit."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,10 @@ from numpy.typing import NDArray
 
 from lvo.core.grid import Grid
 
-__all__ = ["Quantity", "TimeSeries", "Volume"]
+__all__ = ["AIR_HU", "DISPLAY_TOP", "Quantity", "TimeSeries", "Volume"]
+
+AIR_HU = -1024.0
+"""Air, and what was not scanned: the lowest value that CT stores in 12 bits."""
 
 
 class Quantity(StrEnum):
@@ -29,6 +34,13 @@ class Quantity(StrEnum):
     def ucum(self) -> str:
         """The unit without the annotation that tells equal units apart."""
         return self.value.split("{", 1)[0] or "1"
+
+
+DISPLAY_TOP: Mapping[Quantity, float] = MappingProxyType(
+    {Quantity.CBF: 80.0, Quantity.CBV: 6.0, Quantity.MTT: 15.0, Quantity.TMAX: 15.0, Quantity.DELAY: 10.0}
+)
+"""Value at the top of the colours of a perfusion map, in its unit; the bottom is 0. The customary ranges of CT perfusion
+viewers, fixed, so that the maps of two patients can be compared."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

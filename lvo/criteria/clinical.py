@@ -1,6 +1,5 @@
 """Clinical facts that selection rules ask for and no image shows; every one of them may be unknown."""
 
-from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -42,14 +41,15 @@ class ClinicalFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         return {name: str(value) if isinstance(value, Site) else value for name, value in known if value is not None}
 
 
-def clinical_facts(mapping: Mapping[str, object]) -> ClinicalFacts:
+def clinical_facts(parsed: object) -> ClinicalFacts:
     """Check facts parsed from JSON.
 
     Raises:
-        UsageError: an unknown key, a wrong type or an impossible value. The message names the key and not the value.
+        UsageError: not a JSON object, an unknown key, a wrong type or an impossible value. The message names the key and not
+            the value.
     """
     try:
-        return msgspec.convert(dict(mapping), ClinicalFacts)
+        return msgspec.convert(parsed, ClinicalFacts)
     except msgspec.ValidationError as error:
         reason = str(error) if "Invalid enum value" not in str(error) else f"`site` must be one of {[str(s) for s in Site]}"
         msg = f"clinical facts: {reason}; the keys are {', '.join(ClinicalFacts.__struct_fields__)}"

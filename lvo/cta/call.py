@@ -1,7 +1,7 @@
 """The last, small and replaceable step: a logistic call per hemisphere and for the basilar artery.
 
-Eight and two numbers go in, one probability comes out; the weights are data (`models/call`), so a site can refit them on
-its own 10 to 50 cases without touching the network.
+A handful of numbers goes in, one probability comes out; the weights are data (`call.json` beside the network), so a site can
+refit them on its own 10 to 50 cases without touching the network.
 """
 
 import math
@@ -64,16 +64,27 @@ class CallHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
-    """Probability of an occlusion in each place that is judged."""
+    """Probability of an occlusion in each place that is judged; `basilar` is None when the scan does not cover it."""
 
     left: float
     right: float
-    basilar: float
+    basilar: float | None
+
+    def places(self) -> dict[Side, float]:
+        """The places that were judged, with their probability."""
+        judged = {Side.LEFT: self.left, Side.RIGHT: self.right, Side.MIDLINE: self.basilar}
+        return {side: value for side, value in judged.items() if value is not None}
+
+    @property
+    def worst(self) -> Side:
+        """The most suspicious place."""
+        places = self.places()
+        return max(places, key=lambda side: places[side])
 
     @property
     def highest(self) -> float:
-        """Probability of an occlusion anywhere: that of the most suspicious place."""
-        return max(self.left, self.right, self.basilar)
+        """Probability in the most suspicious place."""
+        return max(self.places().values())
 
 
 def judge(suspicion: Suspicion, *, suspected: float, indeterminate: float) -> tuple[Call, Side | None]:
@@ -85,12 +96,12 @@ def judge(suspicion: Suspicion, *, suspected: float, indeterminate: float) -> tu
         indeterminate: from this one on, it cannot be told.
 
     Returns:
-        The call, and the side: both hemispheres only when both reach `suspected`; None when nothing reaches `indeterminate`.
+        The call, and the side: both hemispheres when both reach `suspected` and the basilar artery is not worse; None when
+        nothing reaches `indeterminate`.
     """
     if suspicion.highest < indeterminate:
         return Call.NOT_DETECTED, None
     call = Call.SUSPECTED if suspicion.highest >= suspected else Call.INDETERMINATE
-    if min(suspicion.left, suspicion.right) >= suspected:
+    if min(suspicion.left, suspicion.right) >= suspected and suspicion.worst is not Side.MIDLINE:
         return call, Side.BOTH
-    places = {Side.LEFT: suspicion.left, Side.RIGHT: suspicion.right, Side.MIDLINE: suspicion.basilar}
-    return call, max(places, key=lambda side: places[side])
+    return call, suspicion.worst

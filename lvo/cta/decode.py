@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lvo.config import CtaSettings
-from lvo.core.anatomy import ARTERIES
+from lvo.core.anatomy import ARTERIES, ARTERY_PROBABILITY
 from lvo.core.grid import Grid
 from lvo.core.outcome import Assessed, NotAssessable
 from lvo.core.pose import HeadPose
@@ -28,9 +28,6 @@ from lvo.cta.path import Interruption, covers
 from lvo.cta.tree import ArteryTree, TreeVoxels, align_tree, atlas_tree, name_voxels
 
 __all__ = ["ArteryMeasures", "decode", "measure"]
-
-ARTERY_PROBABILITY = 0.5
-"""A voxel is artery when the network finds that more likely than not."""
 
 MIN_NAMED_ML = 0.4
 """A patent circle of Willis with both M1 holds about 2 mL; with less than a fifth of it named, the map has failed."""
@@ -65,7 +62,7 @@ class ArteryMeasures:
         return (self.left, self.right) if side is Side.LEFT else (self.right, self.left)
 
 
-def measure(artery: Volume, pose: HeadPose, scanned: Grid) -> ArteryMeasures | None:
+def measure(artery: Volume, pose: HeadPose, scanned: Grid) -> ArteryMeasures | NotAssessable:
     """Name the arteries of a map and measure them.
 
     Args:
@@ -74,22 +71,23 @@ def measure(artery: Volume, pose: HeadPose, scanned: Grid) -> ArteryMeasures | N
         scanned: grid of the scan itself; what lies outside it was never seen, whatever the map says there.
 
     Returns:
-        The measures, or None when the map holds no arteries or does not cover the circle of Willis.
+        The measures, or why there are none: hardly any artery on the map, or a scan that does not reach from carotid to M2.
     """
     index_kji = np.argwhere(artery.array >= ARTERY_PROBABILITY)
-    if len(index_kji) == 0:
-        return None
     points = pose.to_atlas_mm(artery.grid.to_lps_mm(index_kji))
     volume_ml = np.full(len(points), artery.grid.voxel_ml)
-    tree = align_tree(atlas_tree(), points)
-    voxels = name_voxels(tree, points, volume_ml)
-    if volume_ml[voxels.nearest >= 0].sum() < MIN_NAMED_ML:
-        return None
+    tree = align_tree(atlas_tree(), points) if len(points) else atlas_tree()
+    grids = (artery.grid, scanned)
     routes = [route for left in (True, False) for route in side_routes(tree, left=left)]
-    if not all(covers(grid, pose, route) for route in routes for grid in (artery.grid, scanned)):
-        return None
+    if not all(covers(grid, pose, route) for route in routes for grid in grids):
+        return NotAssessable(("the scan does not cover the carotid terminus and both M1: send a scan from the skull base up",))
+    voxels = name_voxels(tree, points, volume_ml)
+    named_ml = float(volume_ml[voxels.nearest >= 0].sum())
+    if named_ml < MIN_NAMED_ML:
+        found = f"{named_ml:.2f} mL of opacified artery near the circle of Willis, at least {MIN_NAMED_ML} mL are needed"
+        return NotAssessable((f"no arteries found: {found}; is it an angiogram?",))
     left, right = (measure_side(artery, pose, tree, voxels, left=is_left) for is_left in (True, False))
-    seen = all(covers(grid, pose, basilar_route(tree)) for grid in (artery.grid, scanned))
+    seen = all(covers(grid, pose, basilar_route(tree)) for grid in grids)
     return ArteryMeasures(tree, voxels, left, right, measure_basilar(artery, pose, tree, voxels) if seen else None)
 
 
@@ -111,37 +109,38 @@ def decode(
         The result, or why it cannot be judged: no arteries found, or too little contrast in them.
     """
     measures = measure(artery, pose, scanned)
+    if isinstance(measures, NotAssessable):
+        return measures
     bolus = measure_bolus(hu.array, artery.array, vein.array)
-    if measures is None or bolus is None:
-        found = f"no arteries found: less than {MIN_NAMED_ML} mL of opacified lumen near the circle of Willis"
-        return NotAssessable((f"{found}; is it an angiogram that covers the base of the brain?",))
+    if bolus is None:
+        return NotAssessable(("no contrast: hardly any voxel is surely artery; is it an angiogram?",))
     if bolus.arterial_hu < settings.min_arterial_hu:
         needed = f"{settings.min_arterial_hu:.0f} HU are needed"
         return NotAssessable((f"too little contrast: arteries have {bolus.arterial_hu:.0f} HU, {needed}",))
     suspicion = Suspicion(
         left=head.hemisphere.probability(measures.features(Side.LEFT).vector()),
         right=head.hemisphere.probability(measures.features(Side.RIGHT).vector()),
-        basilar=0.0 if measures.basilar is None else head.basilar.probability(measures.basilar[0].vector()),
+        basilar=None if measures.basilar is None else head.basilar.probability(measures.basilar[0].vector()),
     )
-    call, side = judge(suspicion, suspected=settings.suspected_probability, indeterminate=settings.indeterminate_probability)
-    finding = _finding(measures, suspicion, call, side, pose, settings)
-    collateral = _collateral(measures, side) if call is Call.SUSPECTED else None
+    finding = _finding(measures, suspicion, pose, settings)
+    collateral = _collateral(measures, finding.side) if finding.call is Call.SUSPECTED else None
     notes = _notes(bolus, measures)
     return Assessed(CtaResult(finding, _territories(measures), collateral, round(bolus.arterial_hu, 1), bolus.phase, notes))
 
 
-def _finding(
-    measures: ArteryMeasures, suspicion: Suspicion, call: Call, side: Side | None, pose: HeadPose, settings: CtaSettings
-) -> Finding:
-    probability, threshold = suspicion.highest, settings.suspected_probability
+def _finding(measures: ArteryMeasures, suspicion: Suspicion, pose: HeadPose, settings: CtaSettings) -> Finding:
+    threshold = settings.suspected_probability
+    call, side = judge(suspicion, suspected=threshold, indeterminate=settings.indeterminate_probability)
+    unseen = ("the basilar artery is not covered by the scan and was not judged",) if suspicion.basilar is None else ()
     if side is None:
-        text = "no interruption of the carotid terminus, M1, the first part of M2 or the basilar artery on the artery map"
-        return Finding(call, probability, threshold, None, None, None, (text,))
-    if side is Side.MIDLINE and measures.basilar is not None:
+        basilar = "" if suspicion.basilar is None else " or the basilar artery"
+        text = f"no interruption of the carotid terminus, M1, the first part of M2{basilar} on the artery map"
+        return Finding(call, suspicion.highest, threshold, None, None, None, (text, *unseen))
+    worst = suspicion.worst
+    if worst is Side.MIDLINE and measures.basilar is not None:
         path, site = measures.basilar[1], Site.BA
         evidence = reasons("basilar artery", path, {})
     else:
-        worst = side if side is not Side.BOTH else Side.LEFT if suspicion.left >= suspicion.right else Side.RIGHT
         this, other = measures.pair(worst)
         path, site = this.main, site_of(measures.tree, this, left=worst is Side.LEFT)
         shares = {
@@ -150,11 +149,17 @@ def _finding(
             "distal branches": (this.distal_ml, other.distal_ml),
         }
         evidence = reasons(f"{worst.value} {site.value}", path, shares)
+    others = tuple(
+        f"also suspected: {'basilar artery' if place is Side.MIDLINE else f'{place.value} hemisphere'}, probability {value:.2f}"
+        for place, value in suspicion.places().items()
+        if place is not worst and value >= threshold
+    )
     x, y, z = (round(float(value), 1) for value in pose.to_lps_mm(path.stop_atlas_mm))
-    return Finding(call, probability, threshold, side, site, (x, y, z), evidence)
+    return Finding(call, suspicion.highest, threshold, side, site, (x, y, z), (*evidence, *others, *unseen))
 
 
 def _collateral(measures: ArteryMeasures, side: Side | None) -> CollateralFilling | None:
+    """Distal filling of the occluded side against the other one; there is no other one when both are suspected."""
     if side not in (Side.LEFT, Side.RIGHT):
         return None
     this, other = measures.pair(side)

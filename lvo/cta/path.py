@@ -12,6 +12,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
+from lvo.core.anatomy import ARTERY_PROBABILITY
 from lvo.core.grid import Grid
 from lvo.core.pose import HeadPose
 from lvo.core.volume import Volume
@@ -27,7 +28,6 @@ LUMEN_COST = 0.05
 _COVERED = 0.95
 """Share of a course that must lie inside the scan: the rest is rounding at its edge."""
 
-_OPEN_PROBABILITY = 0.5
 _NEIGHBOURS_KJI = tuple(
     (k, j, i) for k in (-1, 0, 1) for j in (-1, 0, 1) for i in (-1, 0, 1) if (k, j, i) > (0, 0, 0)
 )  # fmt: skip
@@ -119,7 +119,7 @@ def _corridor(artery: Volume, pose: HeadPose, route: Route) -> _Corridor:
     inside = np.isfinite(distance)
     number = np.full(len(inside), -1)
     number[inside] = np.arange(int(inside.sum()))
-    lumen = artery.array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))].reshape(-1)[inside] >= _OPEN_PROBABILITY
+    lumen = artery.array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))].reshape(-1)[inside] >= ARTERY_PROBABILITY
     steps = _steps(number.reshape(shape), np.where(lumen, LUMEN_COST, 1.0), artery.grid.lps_from_kji[:3, :3])
     return _Corridor(atlas_mm[inside], lps_mm[inside], lumen, steps)
 

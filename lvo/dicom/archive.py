@@ -43,6 +43,8 @@ class Limits:
 def is_archive(path: Path) -> bool:
     """Tell by its content whether a file is an archive that `unpack` opens."""
     try:
+        if not path.is_file():  # opening a pipe would wait for ever
+            return False
         with path.open("rb") as file:
             start = file.read(512)
     except OSError:

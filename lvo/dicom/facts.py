@@ -1,7 +1,7 @@
 """What the headers of one series say about what it shows: the input of series choice."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +12,7 @@ from lvo.core.study import SeriesRef
 from lvo.dicom.frames import CLOCKS, Frame
 from lvo.dicom.geometry import Spacing, Stack, Unit, slice_spacing, stack_frames, unit_of
 from lvo.dicom.headers import Header, read_header
-from lvo.dicom.load import positions_of
+from lvo.dicom.load import frame_of_reference, positions_of
 from lvo.errors import GeometryError
 
 __all__ = ["Facts", "gather"]
@@ -29,9 +29,13 @@ _REFORMATS = frozenset(
 _ANGIOGRAM = re.compile(r"\b(CTA|ANGIO\w*|ARTERI\w*|ART|CAROTID\w*|COW|WILLIS)\b")
 _PLAIN = re.compile(r"\b(NON ?CON\w*|NON ?ENH\w*|NCCT|NECT|NC|W/O|WO|WITHOUT|PLAIN|NATIVE?|UNENHANCED|SANS|OHNE)\b")
 _LATE = re.compile(r"\b(VENOUS|VEN|DELAY\w*|LATE|CTV|PHASE ?[23]|POST)\b")
-_DERIVED = re.compile(r"\b(MIP|MINIP|VRT|CBF|CBV|MTT|TMAX|TTP|SUBTR\w*|DOSE|SUMMARY)\b")
+_PERFUSION = re.compile(r"\b(CTP|VPCT|PERF\w*|DYN\w*)\b")
+_DERIVED = re.compile(
+    r"(?<!\bNO )(?<!\bFOR )(?<!\bW/O )(?<!\bWITHOUT )\b(MIPS?|MINIP|VRT|CBF|CBV|MTT|TMAX|TTP|SUBTR\w*)\b"
+    r"|\bDOSE (REPORT|INFO\w*|PAGE|SUMMARY|RECORD|SHEET)\b|\b(PERFUSION|RESULTS?) SUMMARY\b"
+)  # not DOSE or SUMMARY alone: "HEAD LOW DOSE" is a protocol
 _BODY = re.compile(r"\b(CHEST|THORAX|ABDOMEN|PELVIS|HEART|LUNG|LEG|KNEE|HIP|FOOT|HAND|SHOULDER|LSPINE|TSPINE)\b")
-_HEAD = re.compile(r"\b(HEAD|BRAIN|SKULL|NECK|CEREBR\w*|CAROTID\w*|HEADNECK|CRAN\w*)\b")
+_HEAD = re.compile(r"\b(HEAD|BRAIN|SKULL|NECK|CEREBR\w*|CAROTID\w*|HEADNECK|CRAN\w*|INTRACRAN\w*|COW|WILLIS|STROKE)\b")
 _NO_AGENT = frozenset({"NONE", "NO", "N", "N/A", "NA", "0", "-", "WITHOUT", "W/O", "NO CONTRAST", "WITHOUT CONTRAST"})
 _SHARP_FROM = 50  # Siemens kernels count from 10 (smooth) to 90 (sharp); 50 and above are for bone and lung
 _SHARP_NAMES = frozenset({"BONE", "BONEPLUS", "EDGE", "LUNG", "DETAIL", "D", "E", "YB", "YC", "YD", "L"})  # GE; Philips
@@ -45,12 +49,13 @@ class Facts:
     Args:
         series: the series.
         headers: one per object.
-        frames: one per image plane.
-        unit: what the planes share, None when they do not belong together.
+        frames: one per image plane; where `broken`, the largest part of them that belongs together.
+        unit: what these planes share, None where no part belongs together.
         stack: one plane per position in order, None without positions.
         spacing: slice distance, None when slices are missing or repeated.
         problem: why geometry is not that of one complete volume, empty when it is.
         n_times: images per position.
+        broken: whether some planes have no place among the others, so that no volume can be loaded.
     """
 
     series: SeriesRef
@@ -61,6 +66,7 @@ class Facts:
     spacing: Spacing | None
     problem: str
     n_times: int
+    broken: bool
 
     @property
     def n_positions(self) -> int:
@@ -68,10 +74,14 @@ class Facts:
         return len(self.stack.order) if self.stack else 0
 
     @cached_property
+    def main(self) -> Header:
+        """The header that speaks for the series: of its first CT image, if it has any."""
+        return next((header for header in self.headers if _is_grey_ct(header)), self.headers[0])
+
+    @cached_property
     def words(self) -> str:
         """Series description and protocol, upper case, for hints."""
-        first = self.headers[0]
-        return re.sub(r"[_\-.,;:+()]", " ", f"{first.description} | {first.protocol}".upper())
+        return re.sub(r"[_\-.,;:+()]", " ", f"{self.main.description} | {self.main.protocol}".upper())
 
     @property
     def described(self) -> str:
@@ -87,13 +97,13 @@ class Facts:
     @property
     def is_scan(self) -> bool:
         """Whether most objects are grey CT images."""
-        scans = [header.sop_class_uid in CT_IMAGES and header.samples_per_pixel == 1 for header in self.headers]
-        return sum(scans) * 2 > len(scans) and self.series.modality == "CT"
+        return sum(map(_is_grey_ct, self.headers)) * 2 > len(self.headers)
 
     @property
     def is_screen(self) -> bool:
-        """Whether it consists of screen shots and pages."""
-        return any(header.sop_class_uid.startswith(_SCREENS) or header.samples_per_pixel == 3 for header in self.headers)
+        """Whether most objects are screen shots and pages; a single one among images does not make it so."""
+        screens = [header.sop_class_uid.startswith(_SCREENS) or header.samples_per_pixel == 3 for header in self.headers]
+        return sum(screens) * 2 >= len(screens)
 
     @property
     def is_localizer(self) -> bool:
@@ -111,15 +121,17 @@ class Facts:
         hint = _DERIVED.search(self.described)
         if hint:
             return f"its description says {hint.group()}"
-        kind = self.headers[0].rescale_type
+        kind = self.main.rescale_type
         return f"its values are {kind}, not HU" if kind not in ("", "HU", "US") else ""
 
     @property
     def other_body_part(self) -> str:
         """A body part that is not the head, empty when it may be the head."""
-        text = f"{self.headers[0].body_part} {self.described}"
-        found = _BODY.search(text)
-        return found.group().lower() if found and not _HEAD.search(text) else ""
+        for text, context in ((self.described, self.main.body_part), (self.main.body_part, self.words)):
+            found = _BODY.search(text)
+            if found and not _HEAD.search(f"{text} {context}"):
+                return found.group().lower()
+        return ""
 
     @property
     def contrast(self) -> bool:
@@ -136,6 +148,19 @@ class Facts:
         return ""
 
     @property
+    def says_angiogram(self) -> bool:
+        """Whether headers alone tell an angiogram."""
+        return self.hint == "angiogram" or (self.contrast and not self.hint)
+
+    @property
+    def says_perfusion(self) -> bool:
+        """Whether the description suggests a scan over time; or the protocol, where images do not look like one volume."""
+        described, _, protocol = self.words.partition("|")
+        texts = [described] if self.stack is not None and self.n_times == 1 else [described, protocol]
+        said = [text for text in texts if _PERFUSION.search(text) or _ANGIOGRAM.search(text)]
+        return bool(said) and not _ANGIOGRAM.search(said[0])
+
+    @property
     def late(self) -> bool:
         """Whether the description suggests a venous or late phase."""
         return bool(_LATE.search(self.described))
@@ -143,7 +168,7 @@ class Facts:
     @property
     def sharp(self) -> bool:
         """Whether the kernel is made for bone or lung: it amplifies noise."""
-        return _is_sharp(self.headers[0].kernel)
+        return _is_sharp(self.main.kernel)
 
     @property
     def distance_mm(self) -> float:
@@ -203,6 +228,7 @@ def gather(series: SeriesRef) -> Facts:
     unit = stack = spacing = None
     problem, n_times = "", 1
     try:
+        frame_of_reference(headers)
         unit = unit_of(frames)
         slice_of, firsts = positions_of(frames)
         counts = np.bincount(slice_of)
@@ -214,7 +240,33 @@ def gather(series: SeriesRef) -> Facts:
             spacing = slice_spacing(stack, allow_uneven=True)
     except GeometryError as error:
         problem = str(error)
-    return Facts(series, headers, frames, unit, stack, spacing, problem, n_times)
+    if stack is not None:
+        return Facts(series, headers, frames, unit, stack, spacing, problem, n_times, broken=False)
+    part = _largest_part(frames)
+    try:
+        unit = unit_of(part)
+        slice_of, firsts = positions_of(part, strict=False)
+        n_times = int(np.median(np.bincount(slice_of)))
+        stack = stack_frames([part[n] for n in firsts], strict=False)
+    except GeometryError:
+        unit = stack = None
+    return Facts(series, headers, part, unit, stack, None, problem, n_times, broken=True)
+
+
+def _largest_part(frames: Sequence[Frame]) -> tuple[Frame, ...]:
+    """The planes that have a place and agree in size, spacing and orientation with most others."""
+    parts: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
+    for frame in frames:
+        if frame.position_lps_mm and frame.orientation_lps and frame.pixel_spacing_ji_mm:
+            cosines = tuple(round(value, 2) + 0.0 for value in frame.orientation_lps)
+            parts[frame.shape_ji, cosines, tuple(round(value, 3) for value in frame.pixel_spacing_ji_mm)].append(frame)
+    largest = max(parts, key=lambda key: len(parts[key]), default=None)
+    return () if largest is None else tuple(parts[largest])
+
+
+def _is_grey_ct(header: Header) -> bool:
+    """Whether an object is an image of the CT scanner."""
+    return header.modality == "CT" and header.sop_class_uid in CT_IMAGES and header.samples_per_pixel == 1
 
 
 def same_geometry(a: Facts, b: Facts) -> bool:
@@ -227,13 +279,13 @@ def same_geometry(a: Facts, b: Facts) -> bool:
         and np.allclose(a.unit.orientation_lps, b.unit.orientation_lps, atol=1e-3)
         and np.allclose(a.stack.origin_lps_mm, b.stack.origin_lps_mm, atol=0.05)
         and np.allclose(a.stack.depth_mm, b.stack.depth_mm, atol=0.05)
-        and a.headers[0].kernel == b.headers[0].kernel
+        and a.main.kernel == b.main.kernel
     )
 
 
 def representative(facts: Facts) -> Sequence[Frame]:
     """One plane per position, in order."""
-    _, firsts = positions_of(facts.frames)
+    _, firsts = positions_of(facts.frames, strict=not facts.broken)
     return [facts.frames[firsts[n]] for n in facts.stack.order] if facts.stack else []
 
 

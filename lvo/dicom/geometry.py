@@ -158,11 +158,12 @@ def unit_of(frames: Sequence[Frame]) -> Unit:
     return Unit(tuple(orientations[0]), tuple(spacings[0]), frames[0].shape_ji)
 
 
-def stack_frames(frames: Sequence[Frame]) -> Stack:
+def stack_frames(frames: Sequence[Frame], *, strict: bool = True) -> Stack:
     """Put planes in order along their normal.
 
     Args:
         frames: one plane per position, in any order.
+        strict: False accepts planes displaced in their plane: for saying what a series is, not for loading it.
 
     Raises:
         GeometryError: see `unit_of`; or two planes share a position, or they are displaced in their plane other than by a
@@ -193,7 +194,8 @@ def stack_frames(frames: Sequence[Frame]) -> Stack:
         origin_lps_mm=positions[order[0]],
         thickness_mm=np.array([frames[n].thickness_mm or np.nan for n in order]),
     )
-    _check_shear(stack)
+    if strict:
+        _check_shear(stack)
     return stack
 
 

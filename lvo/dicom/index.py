@@ -6,6 +6,7 @@ File names are never repeated in messages, since they often hold the patient's n
 
 import filecmp
 import os
+import stat
 import tempfile
 import warnings
 from collections import Counter, defaultdict
@@ -72,6 +73,8 @@ def _look(path: Path, found: _Found, cleanup: ExitStack) -> None:
         raise InputError(msg)
     if path.is_dir():
         _read_all(_files_below(path), found)
+    elif not path.is_file():
+        _read_all([path], found)
     elif is_archive(path):
         folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="lvo-", ignore_cleanup_errors=True)))
         unpack(path, folder)
@@ -103,6 +106,9 @@ def _read_all(files: Iterable[Path], found: _Found) -> None:
     """Read the headers of files, count what is not DICOM."""
     for path in files:
         try:
+            if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
+                found.other["pipe, socket or device"] += 1
+                continue
             with path.open("rb") as file:
                 start = file.read(_HEAD_BYTES)
         except OSError as error:
@@ -210,7 +216,9 @@ def _studies(found: _Found) -> tuple[Study, ...]:
 
 def _series(headers: Sequence[Header]) -> SeriesRef:
     """One series from the headers of its objects."""
-    first = min(headers, key=lambda header: header.sop_instance_uid)
+    ordered = sorted(headers, key=lambda header: header.sop_instance_uid)
+    usual = Counter(header.sop_class_uid for header in ordered).most_common(1)[0][0]  # a stray object does not name the series
+    first = next(header for header in ordered if header.sop_class_uid == usual)
     instances = [
         InstanceRef(header.path, header.sop_instance_uid, header.sop_class_uid, max(1, len(header.frames)))
         for header in headers

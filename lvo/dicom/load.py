@@ -11,13 +11,13 @@ from lvo.core.study import SeriesRef
 from lvo.core.volume import Quantity, TimeSeries, Volume
 from lvo.dicom.frames import Frame
 from lvo.dicom.geometry import Spacing, Stack, slice_spacing, stack_frames, unit_of
-from lvo.dicom.headers import read_header
+from lvo.dicom.headers import Header, read_header
 from lvo.dicom.pixels import AIR_HU, Decoded, decode_hu
 from lvo.dicom.regrid import Regrid, plan_regrid
 from lvo.dicom.times import schedule
 from lvo.errors import GeometryError
 
-__all__ = ["LoadedTimeSeries", "LoadedVolume", "load_time_series", "load_volume", "positions_of"]
+__all__ = ["LoadedTimeSeries", "LoadedVolume", "frame_of_reference", "load_time_series", "load_volume", "positions_of"]
 
 _SAME_POSITION_MM = 0.05
 """Images of one slice at different times agree to this, half a tenth of the thinnest slice."""
@@ -33,11 +33,13 @@ class LoadedVolume:
         volume: (K, J, I) float32 HU; k grows to the head when the slices are axial.
         sop_instance_uids: for each slice k the source image; the nearest one where slices were resampled.
         notes: what was corrected on the way.
+        slice_thickness_mm: largest Slice Thickness recorded, None without any; larger than the distance where slices overlap.
     """
 
     volume: Volume
     sop_instance_uids: tuple[str, ...]
     notes: tuple[QualityNote, ...]
+    slice_thickness_mm: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,12 +74,14 @@ def load_volume(series: SeriesRef, *, allow_uneven: bool = False) -> LoadedVolum
     decoded = decode_hu([frames[n] for n in stack.order])
     uids = [frames[n].sop_instance_uid for n in stack.order]
     notes = _pixel_notes(decoded)
+    thickness_mm = max((frame.thickness_mm for frame in frames if frame.thickness_mm), default=None)
     if stack.straight and spacing.even:
         grid = stack.grid(spacing.distance_mm, frame_uid)
-        return LoadedVolume(Volume(decoded.slices_hu, grid, Quantity.HU), tuple(uids), notes)
+        return LoadedVolume(Volume(decoded.slices_hu, grid, Quantity.HU), tuple(uids), notes, thickness_mm)
     plan = plan_regrid(stack, spacing, frame_uid)
     volume = Volume(plan.apply(decoded.slices_hu, AIR_HU), plan.grid, Quantity.HU)
-    return LoadedVolume(volume, tuple(uids[n] for n in plan.nearest), (*_regrid_notes(stack, spacing, plan), *notes))
+    notes = (*_regrid_notes(stack, spacing, plan), *notes)
+    return LoadedVolume(volume, tuple(uids[n] for n in plan.nearest), notes, thickness_mm)
 
 
 def load_time_series(series: tuple[SeriesRef, ...]) -> LoadedTimeSeries:
@@ -113,8 +117,12 @@ def load_time_series(series: tuple[SeriesRef, ...]) -> LoadedTimeSeries:
     return LoadedTimeSeries(loaded, tuple(uids), (*_regrid_notes(stack, spacing, plan), *notes))
 
 
-def positions_of(frames: Sequence[Frame]) -> tuple[NDArray[np.intp], tuple[int, ...]]:
+def positions_of(frames: Sequence[Frame], *, strict: bool = True) -> tuple[NDArray[np.intp], tuple[int, ...]]:
     """Group images by position.
+
+    Args:
+        frames: images in any order.
+        strict: False accepts images displaced in their plane: for saying what a series is, not for loading it.
 
     Returns:
         For each image the number of its group, groups counted along the normal, and one image of each group.
@@ -131,7 +139,7 @@ def positions_of(frames: Sequence[Frame]) -> tuple[NDArray[np.intp], tuple[int, 
     slice_of[order] = group
     firsts = tuple(int(order[n]) for n in np.unique(group, return_index=True)[1])
     off_mm = float(np.abs(positions - positions[np.array(firsts)[slice_of]]).max())
-    if off_mm > 2 * _SAME_POSITION_MM:
+    if strict and off_mm > 2 * _SAME_POSITION_MM:
         msg = (
             f"images at one table position are displaced by up to {off_mm:.2f} mm within their plane; "
             "every time point must show the same positions: a series of this kind is not one perfusion scan"
@@ -143,11 +151,20 @@ def positions_of(frames: Sequence[Frame]) -> tuple[NDArray[np.intp], tuple[int, 
 def _frames_of(series: Iterable[SeriesRef]) -> tuple[list[Frame], str]:
     """Every image plane of the series, and their frame of reference."""
     headers = [read_header(instance.path) for one in series for instance in one.instances]
+    return [frame for header in headers for frame in header.frames], frame_of_reference(headers)
+
+
+def frame_of_reference(headers: Sequence[Header]) -> str:
+    """The Frame of Reference UID of all images.
+
+    Raises:
+        GeometryError: they have several.
+    """
     frame_uids = {header.frame_of_reference_uid for header in headers if header.frames}
     if len(frame_uids) > 1:
         msg = f"the images have {len(frame_uids)} frames of reference, one is needed: positions cannot be compared"
         raise GeometryError(msg)
-    return [frame for header in headers for frame in header.frames], next(iter(frame_uids), "")
+    return next(iter(frame_uids), "")
 
 
 def _regrid_notes(stack: Stack, spacing: Spacing, plan: Regrid) -> tuple[QualityNote, ...]:

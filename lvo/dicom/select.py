@@ -62,12 +62,13 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """A series with its role, why, and how well it would serve in that role."""
+    """A series with its role, why, and how well it would serve in that role: a sound one before any that cannot be loaded."""
 
     facts: Facts
     role: Role
     why: str
     score: float = 0.0
+    sound: bool = True
     group: int = 0
     n_times: int = 1
     used: bool = False
@@ -100,7 +101,7 @@ def choose(study: Study) -> Selection:
 
 def _judge(facts: Facts) -> _Judged:
     """Role of a series on its own."""
-    for rule in (_not_a_scan, _not_original, _not_a_head_volume, _over_time):
+    for rule in (_not_a_scan, _not_original, _broken, _not_a_head_volume, _over_time):
         verdict = rule(facts)
         if verdict:
             return _Judged(facts, *verdict, n_times=facts.n_times)
@@ -120,8 +121,23 @@ def _not_a_scan(facts: Facts) -> tuple[Role, str] | None:
 
 def _not_original(facts: Facts) -> tuple[Role, str] | None:
     """Reformats, maps, images without a place."""
-    if facts.derived_why:
-        return Role.DERIVED, facts.derived_why
+    return (Role.DERIVED, facts.derived_why) if facts.derived_why else None
+
+
+def _broken(facts: Facts) -> tuple[Role, str] | None:
+    """Images that form no volume: what headers call an angiogram or a perfusion scan stays one, so that it is refused aloud.
+
+    Left out, it would look as if the patient had not been scanned.
+    """
+    elsewhere = facts.other_body_part or (facts.unit is not None and facts.unit.plane != "axial")
+    n_images = sum(len(header.frames) for header in facts.headers)
+    if facts.broken and not elsewhere and n_images >= MIN_SLICES:
+        if facts.n_times >= MIN_CTP_TIMES and facts.n_positions > 1:
+            return Role.CTP, f"{facts.n_positions} positions scanned {facts.n_times} times"
+        if facts.says_perfusion:
+            return Role.CTP, "its description says perfusion"
+        if facts.says_angiogram:
+            return _angiogram_or_plain(facts)
     if facts.unit is None or facts.stack is None:
         return Role.OTHER, facts.problem
     return None
@@ -148,13 +164,12 @@ def _over_time(facts: Facts) -> tuple[Role, str] | None:
     """Several images per position."""
     if facts.n_times >= MIN_CTP_TIMES:
         return Role.CTP, f"{facts.n_positions} positions scanned {facts.n_times} times"
-    if facts.n_times > 1:
-        return (
-            Role.OTHER,
-            f"{facts.n_times} images per position: too few for perfusion ({MIN_CTP_TIMES} are needed), too many for one volume",
-        )
     if facts.coverage_mm < MIN_COVERAGE_MM:
         return Role.OTHER, f"covers {facts.coverage_mm:.0f} mm, at least {MIN_COVERAGE_MM:.0f} mm are needed"
+    if facts.n_times > 1:
+        why = f"{facts.n_times} images per position: perfusion needs {MIN_CTP_TIMES} or more, an angiogram 1"
+        phases = facts.says_angiogram and not facts.says_perfusion
+        return (Role.CTA if phases else Role.OTHER), why  # as an angiogram it is refused aloud
     return None
 
 
@@ -171,8 +186,9 @@ def _angiogram_or_plain(facts: Facts) -> tuple[Role, str]:
             said = "contrast agent recorded but described as plain" if facts.contrast else "no contrast agent recorded"
     try:
         share = vessel_slices(representative(facts))
-    except InputError:
-        return Role.NCCT, f"{said}, and its pixels cannot be decoded"
+    except InputError:  # a thin one may be the angiogram: as that it is refused aloud, as a plain CT nobody would notice
+        maybe = facts.contrast or facts.slice_mm <= THIN_MM
+        return (Role.CTA if maybe else Role.NCCT), f"{said}, and its pixels cannot be decoded"
     if share >= ANGIOGRAM_SHARE:
         return Role.CTA, f"{said}, but vessels are bright in {share:.0%} of the slices looked at"
     return Role.NCCT, f"{said}, vessels are bright in {share:.0%} of the slices looked at"
@@ -201,35 +217,40 @@ def _time_points(judged: Sequence[_Judged]) -> list[_Judged]:
 def _may_be_time_point(item: _Judged) -> bool:
     """An original axial stack."""
     facts = item.facts
-    original = facts.is_scan and not facts.is_screen and not facts.is_localizer and not facts.derived_why
+    original = facts.is_scan and not facts.is_screen and not facts.is_localizer and not facts.derived_why and not facts.broken
     return original and facts.unit is not None and facts.unit.plane == "axial" and facts.n_positions > 1
 
 
 def _scored(item: _Judged) -> _Judged:
     """How well a series serves in its role: a sum of points, and the words for it."""
     facts = item.facts
-    complete = facts.spacing is not None
-    even = facts.spacing is not None and facts.spacing.even
+    complete = facts.spacing is not None and not facts.problem
+    even = facts.spacing is not None and facts.spacing.even and complete
+    sound = (complete if item.role is Role.NCCT else even) and not (item.role is Role.CTA and facts.n_times > 1)
     soft = 0.0 if facts.sharp else 1.5
-    words = [item.why, f"{facts.slice_mm:.2g} mm slices", f"{facts.coverage_mm:.0f} mm covered"]
+    words = [item.why]
+    if facts.n_positions > 1:
+        words += [f"{facts.slice_mm:.2g} mm slices", f"{facts.coverage_mm:.0f} mm covered"]
     if facts.sharp:
         words.append("sharp kernel")
     match item.role:
         case Role.CTA:
             thin = 4.0 if facts.slice_mm <= 0.8 else 3.0 if facts.slice_mm <= THIN_MM else 1.0 if facts.slice_mm <= 3.0 else 0.0
             evidence = 2.0 * facts.contrast + 2.0 * (facts.hint == "angiogram")
-            score = thin + evidence + soft + min(facts.coverage_mm, 160.0) / 80.0 - 3.0 * facts.late - 6.0 * (not even)
+            score = thin + evidence + soft + min(facts.coverage_mm, 160.0) / 80.0 - 3.0 * facts.late
             words += ["late phase by its description"] * facts.late
-            words += [f"thicker than the {THIN_MM} mm preferred"] * (facts.slice_mm > THIN_MM)
+            words += [f"thicker than the {THIN_MM} mm preferred"] * (THIN_MM < facts.slice_mm < float("inf"))
         case Role.CTP:
-            score = min(facts.coverage_mm, 160.0) / 20.0 + min(item.n_times, 60) / 20.0 + soft - 6.0 * (not even)
+            score = min(facts.coverage_mm, 160.0) / 20.0 + min(item.n_times, 60) / 20.0 + soft
         case Role.NCCT:
-            score = min(facts.coverage_mm, 120.0) / 40.0 + soft + (facts.slice_mm <= 5.0) - 6.0 * (not complete)
+            score = min(facts.coverage_mm, 120.0) / 40.0 + soft + (facts.slice_mm <= 5.0)
         case _:
             return item
     if facts.problem:
         words.append(f"but {facts.problem}")
-    return replace(item, score=score, why=", ".join(words))
+    elif not sound and complete and facts.spacing is not None and not facts.spacing.even:
+        words.append(f"but slices are {facts.spacing.text} apart")
+    return replace(item, score=score, sound=sound, why=", ".join(words))
 
 
 def _best(judged: Sequence[_Judged], role: Role) -> list[_Judged]:
@@ -250,11 +271,11 @@ def _best(judged: Sequence[_Judged], role: Role) -> list[_Judged]:
     return result
 
 
-def _rank(item: _Judged) -> tuple[float, float, float, str]:
-    """Best first: score, then the earlier scan (the arterial phase), then the lower number."""
+def _rank(item: _Judged) -> tuple[bool, float, float, float, str]:
+    """Best first: one that can be loaded, then score, then the earlier scan (the arterial phase), then the lower number."""
     series = item.facts.series
     number = float("inf") if series.number is None else float(series.number)
-    return (-round(item.score, 3), item.facts.start_s, number, series.series_instance_uid)
+    return (not item.sound, -round(item.score, 3), item.facts.start_s, number, series.series_instance_uid)
 
 
 def _name(item: _Judged) -> str:

@@ -38,7 +38,7 @@ ATLAS_MM = 2.0
 CISTERN_MM = 8.0
 """Clefts of the brain up to twice as wide are filled with fluid, not with bone."""
 
-DURA_MM, SKULL_MM = 1.0, 8.0
+DURA_MM, SKULL_MM = 2.0, 9.0
 """The skull lies between these distances from the brain of the atlas; measured on a CT template in the same space."""
 
 

@@ -34,6 +34,9 @@ SHIFTS_MM = (-8.0, 0.0, 8.0)
 N_REFINED = 8
 """How many of the tried planes are followed downhill."""
 
+N_POINTS = 16000
+"""How many positions are compared at most."""
+
 MIN_MIRRORED = 0.6
 """Part of the points that must keep a mirror image inside the slab, else the score falls."""
 
@@ -46,6 +49,9 @@ MIN_DISTINCT = 0.02
 
 def find_midplane(volume: Volume, brain: Volume) -> Assessed[Plane] | NotAssessable:
     """Find the plane in which the head's left mirrors its right best.
+
+    Thick slices pull the plane upright: a slice is its own best mirror image. At 5 mm the tilt of a plane that leans by
+    20 degrees is still found to 3 degrees, at 10 mm it may be missed by 7; the turn within the slices is right throughout.
 
     Args:
         volume: HU, a slab or a whole head, on any grid, turned by up to about 35 degrees.
@@ -65,14 +71,15 @@ def find_midplane(volume: Volume, brain: Volume) -> Assessed[Plane] | NotAssessa
     image = ndimage.gaussian_filter(compressed(near.array), SMOOTH_MM / WORKING_MM)
     known = known_space(near, float(volume.array.min()))
     points_lps_mm = _points(brain, near.grid, known)
+    points_lps_mm = points_lps_mm[:: 1 + len(points_lps_mm) // N_POINTS]
 
     def asymmetry(parameters: Array, every: int = 1) -> float:
         plane = _plane(parameters, center_lps_mm)
         return -_symmetry(plane, points_lps_mm[::every], image, known, near.grid)
 
     tried = np.array(list(itertools.product(np.deg2rad(TURNS_DEG), np.deg2rad(TURNS_DEG), SHIFTS_MM)))
-    order = np.argsort([asymmetry(parameters, 5) for parameters in tried], kind="stable")
-    rough = [_descend(lambda parameters: asymmetry(parameters, 3), tried[n], 40) for n in order[:N_REFINED]]
+    order = np.argsort([asymmetry(parameters, 7) for parameters in tried], kind="stable")
+    rough = [_descend(lambda parameters: asymmetry(parameters, 4), tried[n], 40) for n in order[:N_REFINED]]
     found = _descend(asymmetry, min(rough, key=lambda result: result[1])[0], 150)
     best = -found[1]
     turned = max(-asymmetry(found[0] + (angle, 0.0, shift)) for angle in np.deg2rad((-40, 40)) for shift in SHIFTS_MM)

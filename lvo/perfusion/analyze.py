@@ -30,7 +30,8 @@ def analyze(
         settings: thresholds.
 
     Returns:
-        The result, or why there is none: too few frames, too short, too little brain, no bolus, no usable artery or vein.
+        The result, or why there is none: too few frames, too short, too little brain, no bolus, no usable artery or
+        vein, no normal tissue.
 
     Raises:
         ValueError: the brain mask is on another grid than the series.
@@ -61,6 +62,8 @@ def analyze(
         core_rcbf=settings.core_rcbf,
         min_cluster_ml=settings.min_cluster_ml,
     )
+    if isinstance(lesion, NotAssessable):
+        return lesion
     notes = (
         *timing_notes(series, interpolated=sampled.interpolated, n_baseline=curves.n_baseline),
         *motion_notes(series),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from lvo.core.grid import Grid, Plane
+from lvo.core.outcome import NotAssessable
 from lvo.core.report import QualityNote, Severity, Side
 from lvo.perfusion.maps import Maps
 
@@ -22,7 +23,8 @@ BILATERAL_SHARE = 0.5
 """A lesion whose smaller side has at least half the volume of the larger one is not one-sided: a carotid occlusion spares the
 other side, while low output, a wrong artery or motion slow both."""
 MIN_NORMAL_ML = 20.0
-"""Less normal tissue than this is no reference: one slice of one hemisphere 5 mm thick holds about 25 mL."""
+"""Less normal tissue than this, opposite the lesion or in the whole brain, is no reference: one slice of one hemisphere 5 mm
+thick holds about 25 mL."""
 CONNECTED = ndimage.generate_binary_structure(3, 1)
 """Voxels of one cluster share a face: noise is broken up, lesions are not."""
 
@@ -54,7 +56,7 @@ class Lesion:
 
 def delineate(
     maps: Maps, space: VoxelSpace, midplane: Plane, *, tmax_s: float, core_rcbf: float, min_cluster_ml: float
-) -> Lesion:
+) -> Lesion | NotAssessable:
     """Outline hypoperfusion and core, find the side, and measure.
 
     Args:
@@ -64,6 +66,9 @@ def delineate(
         tmax_s: hypoperfusion threshold.
         core_rcbf: core threshold, a share of the median CBF of normal tissue.
         min_cluster_ml: smaller islands above the Tmax threshold are noise (common practice, 3 mL).
+
+    Returns:
+        The lesion, or why it cannot be measured: without normal tissue every flow would pass for normal, and the core for 0 mL.
     """
     voxel_ml = space.grid.voxel_ml
     left = midplane.signed_distance_mm(space.grid.to_lps_mm(np.stack(space.voxel_kji, axis=-1))) > 0
@@ -75,15 +80,21 @@ def delineate(
     left_ml = float((hypoperfusion & left).sum() * voxel_ml)
     right_ml = float((hypoperfusion & ~left).sum() * voxel_ml)
     side = _side(left_ml, right_ml)
-    normal, notes = _normal(space, maps.tmax <= tmax_s, left, side)
-    normal_cbf = float(np.median(maps.cbf[normal])) if normal.any() else 0.0
+    normal, notes = _normal(space, (maps.tmax <= tmax_s) & ~hypoperfusion, left, side)
+    normal_ml = float(normal.sum() * voxel_ml)
+    if normal_ml < MIN_NORMAL_ML:
+        found = f"{normal_ml:.0f} mL have a Tmax up to {tmax_s:g} s and {left_ml + right_ml:.0f} mL are slower"
+        return NotAssessable((f"no normal tissue to compare CBF with: {found}, {MIN_NORMAL_ML:.0f} mL are needed",))
+    normal_cbf = float(np.median(maps.cbf[normal]))
+    if normal_cbf <= 0.0:
+        return NotAssessable((f"no flow to compare CBF with: its median in {normal_ml:.0f} mL of normal tissue is 0",))
     core = hypoperfusion & (maps.cbf < core_rcbf * normal_cbf)
     volumes_ml = {f"tmax>{band}": float(slow(band).sum() * voxel_ml) for band in TMAX_BANDS_S}
     for percent in RCBF_BANDS_PERCENT:
         below = hypoperfusion & (maps.cbf < percent / 100.0 * normal_cbf)
         volumes_ml[f"rcbf<{percent}"] = float(below.sum() * voxel_ml)
     over_6_ml = volumes_ml["tmax>6"]
-    normal_cbv = float(maps.cbv[normal].mean()) if normal.any() else 0.0
+    normal_cbv = float(maps.cbv[normal].mean())
     return Lesion(
         hypoperfusion=hypoperfusion,
         core=core,

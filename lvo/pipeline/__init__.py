@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from lvo import criteria
 from lvo.config import Config
 from lvo.core.outcome import Assessed, Outcome
-from lvo.core.report import CtaResult, PerfusionResult, QualityNote, Report, Severity
+from lvo.core.report import Call, CtaResult, Finding, PerfusionResult, QualityNote, Report, Severity
 from lvo.core.study import Role, Study
 from lvo.dicom.select import choose
 from lvo.pipeline.angiogram import analyze_angiogram
@@ -51,7 +51,7 @@ def analyze(
     if Role.NCCT in roles:
         check_plain_ct(selection, progress)
     angiogram = analyze_angiogram(selection, models, config, progress, wanted=Role.CTA in roles)
-    ctp, ctp_outcome = analyze_perfusion(selection, config, progress, angiogram.pose, wanted=Role.CTP in roles)
+    ctp, ctp_outcome = analyze_perfusion(selection, config, progress, angiogram, wanted=Role.CTP in roles)
     with progress.stage("criteria"):
         rules = criteria.evaluate(_measurements(angiogram.outcome, ctp_outcome) | dict(clinical or {}))
     report = Report(
@@ -72,8 +72,11 @@ def analyze(
 def _measurements(cta: Outcome[CtaResult], ctp: Outcome[PerfusionResult]) -> dict[str, float | str | None]:
     """The imaging facts that selection rules ask for; what was not measured is left out and so unknown."""
     facts: dict[str, float | str | None] = {}
-    if isinstance(cta, Assessed) and cta.value.finding.site is not None:
-        facts["site"] = cta.value.finding.site.value
+    match cta:
+        case Assessed(value=CtaResult(finding=Finding(call=Call.SUSPECTED, site=site))) if site is not None:
+            facts["site"] = site.value  # an indeterminate site is not known to be occluded
+        case _:
+            pass
     if isinstance(ctp, Assessed):
         value = ctp.value
         facts |= {"core_ml": value.core_ml, "mismatch_ml": value.mismatch_ml, "mismatch_ratio": value.mismatch_ratio}

@@ -7,7 +7,7 @@ from lvo.core.anatomy import ARTERY_BOX_ATLAS_MM
 from lvo.core.outcome import Absent, Assessed, NotAssessable, Outcome
 from lvo.core.pose import HeadPose
 from lvo.core.report import CtaResult
-from lvo.core.volume import Volume
+from lvo.core.volume import AIR_HU, Volume
 from lvo.cta.decode import decode
 from lvo.dicom.load import LoadedVolume, load_volume
 from lvo.dicom.select import Selection
@@ -19,8 +19,6 @@ from lvo.infer import predict
 from lvo.pipeline.records import Models, Progress
 
 __all__ = ["Angiogram", "analyze_angiogram"]
-
-AIR_HU = -1024.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,17 +46,16 @@ def analyze_angiogram(selection: Selection, models: Models, config: Config, prog
     except InputError as error:
         return Angiogram(NotAssessable((f"CT angiogram: {error}",)))
     progress.notes += loaded.notes
-    slice_mm = float(loaded.volume.grid.spacing_kji_mm[0])
-    if slice_mm > config.cta.max_slice_mm:
-        found, needed = f"slices are {slice_mm:.2f} mm apart", f"{config.cta.max_slice_mm} mm or less are needed"
+    apart_mm, thick_mm = float(loaded.volume.grid.spacing_kji_mm[0]), loaded.slice_thickness_mm
+    if max(apart_mm, thick_mm or 0.0) > config.cta.max_slice_mm:
+        thick = "" if thick_mm is None else f" and {thick_mm:.2f} mm thick"
+        found, needed = f"slices are {apart_mm:.2f} mm apart{thick}", f"{config.cta.max_slice_mm} mm or less are needed"
         return Angiogram(NotAssessable((f"CT angiogram: {found}, {needed}; send the thin series",)), loaded)
     with progress.stage("cta.prepare"):
         head = _prepare(loaded.volume)
     if isinstance(head, NotAssessable):
         return Angiogram(NotAssessable(tuple(f"CT angiogram: {reason}" for reason in head.reasons)), loaded)
     outcome = _judge(loaded.volume, head.value, models, config, progress)
-    if isinstance(outcome, Assessed):
-        progress.notes += outcome.value.notes
     return Angiogram(outcome, loaded, head.value.pose)
 
 

@@ -42,7 +42,7 @@ class Analysis:
 
 @dataclass(slots=True)
 class Progress:
-    """What gathers on the way: seconds per stage, notes, and images for the outputs."""
+    """What gathers on the way: seconds per stage, notes on the files, and images for the outputs."""
 
     timings_s: dict[str, float] = field(default_factory=dict)
     notes: list[QualityNote] = field(default_factory=list)

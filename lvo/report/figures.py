@@ -11,6 +11,7 @@ from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from lvo import RESEARCH_USE_ONLY
+from lvo.core.anatomy import ARTERY_PROBABILITY
 from lvo.core.outcome import Assessed
 from lvo.core.report import Call, CtaResult, Finding, Report
 from lvo.core.volume import Volume
@@ -128,7 +129,7 @@ def _ceiling(result: CtaResult) -> float:
 def _draw_slab(axes: Axes, slab: Slab, result: CtaResult, *, with_arteries: bool) -> None:
     """One MIP with letters, scale bar, artery outlines if asked for, and the suspected site."""
     axes.imshow(slab.hu, cmap="gray", vmin=MIP_FLOOR_HU, vmax=_ceiling(result), interpolation="bilinear")
-    if with_arteries and slab.arteries is not None and (slab.arteries >= 0.5).any():
+    if with_arteries and slab.arteries is not None and (slab.arteries >= ARTERY_PROBABILITY).any():
         axes.contour(slab.arteries, levels=[0.5], colors=[ARTERY_LINE], linewidths=0.9)
     axes.set_axis_off()
     _letters(axes, slab.view)

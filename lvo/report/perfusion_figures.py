@@ -11,7 +11,7 @@ from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
 from lvo.core.report import PerfusionResult
-from lvo.core.volume import Volume
+from lvo.core.volume import DISPLAY_TOP, Quantity, Volume
 from lvo.report.slabs import as_radiologist
 
 __all__ = ["CORE_COLOR", "HYPOPERFUSION_COLOR", "draw_curves", "draw_perfusion", "show_map_row"]
@@ -35,12 +35,11 @@ class _Row:
     top: float
 
 
-# display ranges are the customary ones of CT perfusion viewers; fixed, so that two patients' sheets can be compared
 _ROWS = (
-    _Row("cbf", "CBF\nmL/100 g/min", 80.0),
-    _Row("cbv", "CBV\nmL/100 g", 6.0),
-    _Row("mtt", "MTT\ns", 15.0),
-    _Row("tmax", "Tmax\ns", 15.0),
+    _Row("cbf", "CBF\nmL/100 g/min", DISPLAY_TOP[Quantity.CBF]),
+    _Row("cbv", "CBV\nmL/100 g", DISPLAY_TOP[Quantity.CBV]),
+    _Row("mtt", "MTT\ns", DISPLAY_TOP[Quantity.MTT]),
+    _Row("tmax", "Tmax\ns", DISPLAY_TOP[Quantity.TMAX]),
 )
 _COLORMAP = "turbo"  # a rainbow as readers of perfusion expect it, but with even steps (Mikhailov 2019)
 

@@ -12,9 +12,9 @@ import jsonschema
 
 from lvo import __version__
 from lvo.core.outcome import Absent, Assessed, NotAssessable, Outcome
-from lvo.core.report import Criterion, CtaResult, Curve, Output, PerfusionResult, QualityNote, Report
+from lvo.core.report import Criterion, CtaResult, Curve, Output, PerfusionResult, QualityNote, Report, Severity
 
-__all__ = ["SCHEMA", "Output", "quality_notes", "result_document", "result_text", "status_of"]
+__all__ = ["SCHEMA", "Output", "quality_notes", "result_document", "result_text", "software_versions", "status_of"]
 
 SCHEMA = "lvo-result/1"
 """Name and number of the schema; a change needs a new number and a changelog entry."""
@@ -22,7 +22,7 @@ SCHEMA = "lvo-result/1"
 _DIGITS = 6
 """Significant digits of every number: a tenth of a millilitre needs four, and more would pretend."""
 
-_LIBRARIES = ("highdicom", "numpy", "onnxruntime", "pydicom", "scipy")
+_LIBRARIES = ("highdicom", "matplotlib", "nilearn", "numpy", "onnxruntime", "pydicom", "scipy")
 """Libraries whose version can change a number or an image of the result."""
 
 
@@ -71,7 +71,7 @@ def result_document(report: Report, *, outputs: Sequence[Output], location_sop_i
         "criteria": [_criterion(criterion) for criterion in report.criteria],
         "quality": [{"code": n.code, "severity": n.severity.value, "text": n.text} for n in quality_notes(report)],
         "timings_s": dict(report.timings_s),
-        "software": _software(),
+        "software": software_versions(),
         "models": [{"name": m.name, "version": m.version, "sha256": m.sha256} for m in report.models],
         "config_sha256": report.config_sha256,
         "outputs": [{"kind": o.kind, "path": o.path, "sop_instance_uid": o.sop_instance_uid} for o in outputs],
@@ -87,12 +87,17 @@ def result_text(document: Mapping[str, object]) -> str:
 
 
 def quality_notes(report: Report) -> tuple[QualityNote, ...]:
-    """Every note on the study and its parts, each once, in the order in which they were made."""
-    notes = list(report.quality)
-    for part in (report.cta, report.perfusion):
-        if isinstance(part, Assessed):
-            notes.extend(part.value.notes)
-    return tuple(dict.fromkeys(notes))
+    """Every note on the study and its parts, each once: refusals first, then the rest in the order in which they were made."""
+    refusals, notes = [], list(report.quality)
+    for name, part in (("cta", report.cta), ("ctp", report.perfusion)):
+        match part:
+            case Assessed(value=value):
+                notes.extend(value.notes)
+            case NotAssessable(reasons=reasons):
+                refusals += [QualityNote(f"{name}.not_assessable", Severity.REFUSAL, reason) for reason in reasons]
+            case Absent():
+                pass
+    return tuple(dict.fromkeys([*refusals, *notes]))
 
 
 def _state(outcome: Outcome[Any]) -> dict[str, object]:
@@ -181,7 +186,7 @@ def _criterion(criterion: Criterion) -> dict[str, object]:
     }
 
 
-def _software() -> dict[str, str]:
+def software_versions() -> dict[str, str]:
     """Versions of what made the result."""
     versions = {"lvo": __version__, "python": platform.python_version()}
     return versions | {name: metadata.version(name) for name in _LIBRARIES}

@@ -5,14 +5,16 @@ patient's: R, L, A (front), P (back), S (head), I (feet).
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from lvo.core.anatomy import ARTERY_PROBABILITY
 from lvo.core.grid import Grid
 from lvo.core.report import Finding, Side
-from lvo.core.volume import Quantity, Volume
+from lvo.core.volume import AIR_HU, Quantity, Volume
 from lvo.image.resample import resample
 
 __all__ = [
@@ -35,9 +37,6 @@ SLAB_MM = 25.0
 PIXEL_MM = 0.6
 """Pixel of the figures: near that of a head CTA."""
 
-ARTERY_PROBABILITY = 0.5
-"""From here on a voxel counts as artery in the figures."""
-
 BONE_HU = 600.0
 """Denser than contrast in an artery, so bone; figures dim it outside the brain because it would hide the vessels."""
 
@@ -55,8 +54,6 @@ MARGIN_MM = 8.0
 
 SIDE_CENTER_MM = 24.0
 """Distance of a sagittal slab from the mid-plane when no site is known: it holds the M1 segment (14 to 34 mm)."""
-
-AIR_HU = -1024.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +222,7 @@ def _read(volume: Volume, grid: Grid, *, fill: float) -> NDArray[np.float32]:
     affine[:3, 3] = volume.grid.to_lps_mm(low)
     k, j, i = cut.shape
     part = replace(volume, array=cut, grid=Grid((k, j, i), affine))
-    order = 0 if volume.quantity in {Quantity.MASK, Quantity.LABEL} else 1
+    order: Literal[0, 1] = 0 if volume.quantity in {Quantity.MASK, Quantity.LABEL} else 1
     # read upright and turn afterwards: resampling between parallel axes is several times faster
     turn, flipped, upright = _upright(grid)
     values = np.flip(resample(part, upright, order=order, fill=fill).array, flipped)

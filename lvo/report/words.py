@@ -1,6 +1,7 @@
 """How a result is said in words and colours, once, for the page, the figures and the PDF.
 
-"Could not be judged" and "no images" have words, a colour and a symbol of their own: neither can be taken for "not detected".
+"Could not be judged" and "not analysed" have words, a colour and a symbol of their own: neither can be taken for "not
+detected".
 """
 
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ def cta_headline(report: Report) -> Headline:
         case NotAssessable(reasons=reasons):
             return _headline("not_assessable", "COULD NOT BE JUDGED", "", "", reasons)
         case Absent(reason=reason):
-            return _headline("absent", "NO CT ANGIOGRAM", "", "", (reason,))
+            return _headline("absent", "CT ANGIOGRAM NOT ANALYSED", "", "", (reason,))
 
 
 def perfusion_headline(report: Report) -> Headline:
@@ -112,7 +113,7 @@ def perfusion_headline(report: Report) -> Headline:
         case NotAssessable(reasons=reasons):
             return _headline("not_assessable", "PERFUSION COULD NOT BE JUDGED", "", "", reasons)
         case Absent(reason=reason):
-            return _headline("absent", "NO CT PERFUSION", "", "", (reason,))
+            return _headline("absent", "CT PERFUSION NOT ANALYSED", "", "", (reason,))
 
 
 def _headline(state: str, title: str, where: str, numbers: str, sentences: tuple[str, ...]) -> Headline:

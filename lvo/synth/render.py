@@ -66,7 +66,7 @@ _CORTEX_HU, _DIPLOE_HU = 1250.0, 480.0
 _PLAQUE_HU = 800.0  # 130-1000
 _TABLE_MM = 1.7
 """Depth of the compact table before the diploe begins."""
-_HEADREST_HU, _FOAM_HU = -150.0, -920.0
+_HEADREST_HU = -150.0
 _MIN_HU, _MAX_HU = -1024, 3071
 
 

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from lvo.core.outcome import NotAssessable
 from lvo.core.report import Side, Site
 from lvo.cta.call import CallHead, Logistic
 from lvo.cta.decode import measure
@@ -82,7 +83,7 @@ def _measure_case(model_name: str, seed: int) -> CallCase | None:
     model = load_model(model_name, threads=1)
     head = head_case(seed, DataSettings(spacing_mm=model.manifest.input.spacing_mm))
     evidence = measure(predict(model, head.hu)["artery"], head.pose, head.hu.grid)
-    if evidence is None or evidence.basilar is None:
+    if isinstance(evidence, NotAssessable) or evidence.basilar is None:
         return None
     left, right = (tuple(map(float, evidence.features(side).vector())) for side in (Side.LEFT, Side.RIGHT))
     return CallCase(seed, left, right, tuple(map(float, evidence.basilar[0].vector())), head.side, head.site)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from lvo.core.anatomy import ARTERY_BOX_ATLAS_MM
 from lvo.errors import ConfigError
 
 __all__ = [
@@ -48,8 +49,8 @@ class DataSettings(_Section, frozen=True):
 
     kind: Literal["heads", "tubes"] = "heads"
     spacing_mm: Positive = 0.7
-    low_atlas_mm: tuple[float, float, float] = (-80.0, -75.0, -60.0)
-    high_atlas_mm: tuple[float, float, float] = (80.0, 60.0, 45.0)
+    low_atlas_mm: tuple[float, float, float] = ARTERY_BOX_ATLAS_MM[0]
+    high_atlas_mm: tuple[float, float, float] = ARTERY_BOX_ATLAS_MM[1]
     training_seeds: tuple[int, int] = (10_000, 10_080)
     validation_seeds: tuple[int, int] = (5000, 5003)
     tube_seeds: tuple[int, int] = (20_000, 20_060)

@@ -39,13 +39,11 @@ def score(found: NDArray[np.uint8], truth: NDArray[np.uint8]) -> dict[str, float
     artery, true_artery = found == ARTERY, truth == ARTERY
     depth = medial_depth(true_artery)
     recall, precision = share_found(artery, depth > 0.0), share_found(true_artery, medial_depth(artery) > 0.0)
-    overlap, connected = dice(artery, true_artery), 2.0 * recall * precision / max(recall + precision, 1e-9)
     return {
-        "artery_dice": overlap,
+        "artery_dice": dice(artery, true_artery),
         "artery_trunk_recall": share_found(artery, depth >= _TRUNK_DEPTH),
         "artery_skeleton_recall": recall,
         "artery_skeleton_precision": precision,
-        "artery_cldice": connected,
-        "artery_score": (overlap + connected) / 2.0,
+        "artery_cldice": 2.0 * recall * precision / max(recall + precision, 1e-9),
         "vein_dice": dice(found == VEIN, truth == VEIN),
     }

@@ -1,5 +1,7 @@
 """Clinical facts are checked before a rule sees them."""
 
+import json
+
 import pytest
 
 from lvo.core.report import Site
@@ -18,6 +20,15 @@ def test_known_facts_reach_the_rules():
 
 def test_nothing_is_a_fact_too():
     assert clinical_facts({}).measurements() == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("[1]", "array"), ("[]", "array"), ("null", "null"), ('"x"', "str"), ("7", "int")], ids=str
+)
+def test_json_that_is_no_object_is_refused(text, found):
+    """An empty list is not "no facts": what was found is named."""
+    with pytest.raises(UsageError, match=f"Expected `object`, got `{found}`"):
+        clinical_facts(json.loads(text))
 
 
 @pytest.mark.parametrize(

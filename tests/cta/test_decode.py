@@ -40,7 +40,7 @@ def test_open_arteries_are_not_called(draw, tilted_pose, plain_head, seed):
     [
         pytest.param({"ICA-T": (0, 2), "M1": (0, 0.7), "A1": (0, 0.6)}, Site.ICA_T, 14, id="carotid T"),
         pytest.param({"M1": (0.3, 1.1)}, Site.M1, 20, id="M1"),
-        pytest.param(dict.fromkeys(M2_BOTH, (0.0, 0.8)), Site.M2, 34, id="both M2 trunks"),
+        pytest.param(dict.fromkeys(M2_BOTH, (0.15, 0.8)), Site.M2, 34, id="both M2 trunks"),
     ],
 )
 def test_side_site_and_point(draw, tilted_pose, plain_head, left, closed, site, stop_x_mm):
@@ -132,3 +132,24 @@ def test_a_scan_that_starts_above_the_basilar_says_that_it_was_not_judged(draw, 
     assert isinstance(result, Assessed)
     assert result.value.finding.call is Call.NOT_DETECTED
     assert "cta.basilar_not_covered" in {note.code for note in result.value.notes}
+    said = " ".join(result.value.finding.evidence)
+    assert "or the basilar artery" not in said
+    assert "basilar artery is not covered by the scan and was not judged" in said
+
+
+def test_a_scan_that_misses_the_carotids_is_refused_for_that_reason(draw, tilted_pose, plain_head):
+    artery = draw(tilted_pose)
+    scanned = Grid((artery.grid.shape_kji[0] // 4, *artery.grid.shape_kji[1:]), artery.grid.lps_from_kji)
+    result = judge(artery, tilted_pose, plain_head, scanned=scanned)
+    assert isinstance(result, NotAssessable)
+    assert "does not cover" in result.reasons[0]
+
+
+def test_every_suspected_place_is_named(draw, tilted_pose, plain_head):
+    closed = {("M1", True): (0.2, 1.1), ("BA", True): (0.1, 0.9)}
+    result = judge(draw(tilted_pose, closed=closed), tilted_pose, plain_head)
+    assert isinstance(result, Assessed)
+    finding = result.value.finding
+    assert finding.side in (Side.LEFT, Side.MIDLINE)
+    other = "basilar artery" if finding.side is Side.LEFT else "left hemisphere"
+    assert any(text.startswith(f"also suspected: {other}") for text in finding.evidence)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lvo.core.anatomy import ARTERIES, segment
+from lvo.core.outcome import NotAssessable
 from lvo.core.report import Call, Side
 from lvo.core.volume import Volume
 from lvo.cta.bolus import measure_bolus
@@ -96,8 +97,10 @@ def test_a_map_that_ends_below_the_circle_of_willis_is_not_measured(draw, tilted
     artery = draw(tilted_pose)
     n_low = artery.grid.shape_kji[0] // 5
     grid = replace(artery.grid, shape_kji=(n_low, *artery.grid.shape_kji[1:]))
-    assert measure(Volume(artery.array[:n_low], grid, artery.quantity), tilted_pose, artery.grid) is None
-    assert measure(artery, tilted_pose, grid) is None
+    for artery_map, scanned in ((Volume(artery.array[:n_low], grid, artery.quantity), artery.grid), (artery, grid)):
+        refused = measure(artery_map, tilted_pose, scanned)
+        assert isinstance(refused, NotAssessable)
+        assert "does not cover" in refused.reasons[0]
 
 
 def test_reach_is_beyond_what_people_differ():
@@ -138,6 +141,9 @@ def test_a_logistic_is_half_at_its_boundary_and_never_overflows():
         pytest.param(Suspicion(0.1, 0.5, 0.1), Call.SUSPECTED, Side.RIGHT, id="at the upper threshold"),
         pytest.param(Suspicion(0.6, 0.9, 0.1), Call.SUSPECTED, Side.BOTH, id="both"),
         pytest.param(Suspicion(0.3, 0.1, 0.9), Call.SUSPECTED, Side.MIDLINE, id="basilar"),
+        pytest.param(Suspicion(0.6, 0.7, 0.9), Call.SUSPECTED, Side.MIDLINE, id="basilar is worst of three"),
+        pytest.param(Suspicion(0.1, 0.3, None), Call.INDETERMINATE, Side.RIGHT, id="basilar not seen"),
+        pytest.param(Suspicion(0.1, 0.1, None), Call.NOT_DETECTED, None, id="nothing, basilar not seen"),
     ],
 )
 def test_three_way_call(suspicion, call, side):

@@ -2,6 +2,7 @@
 
 import gc
 import io
+import os
 import tarfile
 import warnings
 import zipfile
@@ -160,6 +161,22 @@ def test_nothing_readable_is_one_clear_line(tmp_path, make, says):
         pass
     assert "is needed" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.timeout(20)
+def test_what_is_no_regular_file_is_counted_and_never_waited_for(writer, make_pattern, make_column, tmp_path):
+    """Opening a pipe blocks until somebody writes to it; links may lead in circles."""
+    writer.series(make_pattern((2, 4, 5)), make_column(2))
+    os.mkfifo(writer.folder / "pipe")
+    (writer.folder / "link").symlink_to(writer.folder / "pipe")
+    (writer.folder / "circle").symlink_to(writer.folder / "circle")
+    (writer.folder / "up").symlink_to(writer.folder)
+    with open_studies([writer.folder]) as (study,):
+        assert [len(series.instances) for series in study.series] == [2]
+        assert len(study.notes) == 1, "the circle"
+    os.mkfifo(tmp_path / "alone")
+    with pytest.raises(InputError, match="1 x pipe, socket or device"), open_studies([tmp_path / "alone"]):
+        pass
 
 
 def test_an_absent_path_and_a_text_file_are_refused(tmp_path):

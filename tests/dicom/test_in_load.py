@@ -70,6 +70,14 @@ def test_source_images_are_named_in_the_order_of_slices(writer, make_pattern, ma
     assert [where[uid] for uid in loaded.sop_instance_uids] == [640.0, 642.5, 645.0, 647.5, 650.0, 652.5]
 
 
+@pytest.mark.parametrize(("tags", "expected"), [({"SliceThickness": 2.0}, 3.0), ({"SliceThickness": None}, None)])
+def test_the_largest_slice_thickness_is_kept(writer, make_pattern, make_column, tags, expected):
+    """Overlapping slices are thicker than they are apart, and blur small vessels as much."""
+    each = (lambda k: {"SliceThickness": 3.0} if k == 1 else {}) if expected else None
+    series = writer.series(make_pattern((4, 3, 2)), make_column(4, 0.8), tags=tags, each=each)
+    assert load_volume(series).slice_thickness_mm == expected
+
+
 def test_every_slice_has_its_own_rescale(writer, make_column):
     """Slope and intercept differ from slice to slice, and one slice is signed: nothing overflows."""
     stored = np.full((4, 3, 3), 1000)

@@ -8,7 +8,9 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from lvo.core.study import InstanceRef, Role, SeriesRef, Study
 from lvo.dicom.facts import _is_sharp
+from lvo.dicom.load import load_time_series, load_volume
 from lvo.dicom.select import choose
+from lvo.errors import GeometryError, InputError
 
 CONTRAST = {"ContrastBolusAgent": "IOMERON 400"}
 
@@ -161,7 +163,8 @@ def test_derived_by_compression_alone_is_still_an_original(add):
     [
         pytest.param(2, 20, Role.CTP, "2 positions scanned 20 times", id="an old two-slice perfusion"),
         pytest.param(1, 20, Role.OTHER, "monitoring of the contrast bolus", id="bolus tracking"),
-        pytest.param(20, 3, Role.OTHER, "3 images per position: too few", id="three phases in one series"),
+        pytest.param(20, 3, Role.CTA, "3 images per position", id="three phases in one series: loading refuses it"),
+        pytest.param(6, 3, Role.OTHER, "covers 30 mm", id="three times a few slices"),
     ],
 )
 def test_images_over_time(writer, make_column, n_positions, n_times, role, why):
@@ -200,6 +203,119 @@ def test_a_complete_series_is_preferred_to_a_thinner_one_with_a_hole(add):
     assert found.cta is whole
     assert "a slice is missing" in _row(found, broken).reason
     assert _choose(broken).cta is broken
+
+
+def _one(n, tags):
+    """Tags for one image in the middle."""
+    return lambda k: tags if k == n else {}
+
+
+_SCREEN = {
+    "SOPClassUID": SecondaryCaptureImageStorage, "Modality": "OT", "ImagePositionPatient": None, "PixelSpacing": None,
+    "ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"], "SeriesDescription": "Screen Save", "SamplesPerPixel": 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("odd", "says"),
+    [
+        pytest.param({"ImagePositionPatient": None}, "1 of 75 images have no Image Position", id="one without position"),
+        pytest.param(_SCREEN, "1 of 75 images have no Image Position", id="one screen capture"),
+        pytest.param({"Rows": 32}, "differ in size", id="one of another size"),
+        pytest.param({"PixelSpacing": [2, 2]}, "differ in pixel spacing", id="one magnified"),
+        pytest.param({"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}, "differ in orientation", id="one of another plane"),
+        pytest.param({"ImagePositionPatient": [-3, 17, 677]}, "displaced by", id="one displaced"),
+        pytest.param({"FrameOfReferenceUID": "1.2.9"}, "2 frames of reference", id="one of another scan"),
+    ],
+)
+def test_a_broken_angiogram_stays_one_and_is_refused_aloud(add, odd, says):
+    """Called absent, a study with a good perfusion scan would be reported as complete. A sound angiogram is preferred."""
+    broken = add(2, "CTA", 1.0, 75.0, tags=CONTRAST, each=_one(37, odd))
+    found = _choose(broken)
+    assert (found.cta, found.missing_cta) == (broken, "")
+    assert says in found.rows[0].reason
+    with pytest.raises(GeometryError, match=says):
+        load_volume(found.cta)
+    thicker = add(3, "CTA", 2.0, tags=CONTRAST)
+    found = _choose(broken, thicker)
+    assert found.cta is thicker
+    assert says in _row(found, broken).reason
+    assert "series 3 is preferred" in _row(found, broken).reason
+
+
+def test_an_angiogram_without_any_position_is_refused_aloud_beside_a_good_perfusion(add, writer, make_column):
+    """Nothing but its headers says what it is; a protocol name shared with the perfusion scan does not hide it."""
+    protocol = {"ProtocolName": "Stroke CTA + CTP"}
+    cta = add(2, "CTA", 2.0, tags=CONTRAST | protocol | {"ImagePositionPatient": None})
+    made = writer.series(
+        np.zeros((48, 8, 8)), np.tile(make_column(4, 10.0), (12, 1)), tags=protocol, each=lambda n: _at(n // 4 * 1.5)
+    )
+    ctp = SeriesRef(made.series_instance_uid, "CT", "VPCT", 9, made.instances)
+    found = _choose(cta, ctp)
+    assert (found.cta, found.ctp) == (cta, (ctp,))
+    with pytest.raises(GeometryError, match="75 of 75 images have no Image Position"):
+        load_volume(found.cta)
+
+
+@pytest.mark.parametrize(
+    ("odd", "says"),
+    [
+        pytest.param({n: {"ImagePositionPatient": None} for n in range(1)}, "1 of 48 images", id="one without position"),
+        pytest.param({n: {"ImagePositionPatient": None} for n in range(48)}, "48 of 48 images", id="none with position"),
+        pytest.param({5: {"ImagePositionPatient": [-20, 17, 650]}}, "displaced by", id="one displaced"),
+    ],
+)
+def test_a_broken_perfusion_stays_one_and_is_refused_aloud(writer, make_column, odd, says):
+    """As for the angiogram."""
+    made = writer.series(
+        np.zeros((48, 8, 8)), np.tile(make_column(4, 10.0), (12, 1)),
+        tags=CONTRAST | {"SeriesDescription": "CTP"}, each=lambda n: _at(n // 4 * 1.5) | odd.get(n, {}),
+    )  # fmt: skip
+    found = _choose(SeriesRef(made.series_instance_uid, "CT", "CTP", 9, made.instances))
+    assert (found.cta, len(found.ctp), found.rows[0].role) == (None, 1, Role.CTP)
+    with pytest.raises(GeometryError, match=says):
+        load_time_series(found.ctp)
+
+
+def test_a_thin_series_that_cannot_be_decoded_may_be_the_angiogram(add):
+    """Where headers are silent and pixels are cut short; a thick one is a plain CT."""
+    thin, thick = add(2, "", 1.5, 75.0), add(3, "", 5.0)
+    for series in (thin, thick):
+        for instance in series.instances:
+            instance.path.write_bytes(instance.path.read_bytes()[:-1000])
+    found = _choose(thin, thick)
+    assert (found.cta, found.ncct) == (thin, thick)
+    assert "cannot be decoded" in _row(found, thin).reason
+    with pytest.raises(InputError):
+        load_volume(found.cta)
+
+
+@pytest.mark.parametrize(
+    ("description", "role"),
+    [
+        ("CTA HEAD LOW DOSE 0.6", Role.CTA), ("CTA no MIP", Role.CTA), ("CTA 0.6 for MIP", Role.CTA), ("CTA SUMMIT", Role.CTA),
+        ("CTA SUMMARY", Role.CTA), ("CTA thin for sag/cor", Role.CTA), ("CTA Dose reduced", Role.CTA),
+        ("Dose Report", Role.DERIVED), ("Perfusion summary", Role.DERIVED), ("CTA MIP", Role.DERIVED),
+        ("CTA MIPs 10/3", Role.DERIVED), ("CTA subtracted", Role.DERIVED), ("Tmax", Role.DERIVED),
+    ],
+)  # fmt: skip
+def test_ordinary_words_of_protocols_do_not_drop_a_series(add, description, role):
+    """Only words that name maps, projections and pages do."""
+    assert _choose(add(2, description, 1.5, 75.0, tags=CONTRAST)).rows[0].role is role
+
+
+@pytest.mark.parametrize(
+    ("tags", "role"),
+    [
+        ({"BodyPartExamined": "CHEST", "ProtocolName": "STROKE HEAD"}, Role.CTA),
+        ({"SeriesDescription": "CHEST/COW"}, Role.CTA),
+        ({"BodyPartExamined": "CHEST", "ProtocolName": "TRAUMA"}, Role.OTHER),
+        ({"SeriesDescription": "CHEST 1.5", "ProtocolName": "HEAD TRAUMA"}, Role.OTHER),
+    ],
+)  # fmt: skip
+def test_a_body_part_counts_unless_other_words_name_the_head(add, tags, role):
+    """Body Part Examined is often a default of the scanner; the description knows best."""
+    assert _choose(add(2, "", 1.5, 75.0, tags=CONTRAST | tags)).rows[0].role is role
 
 
 def test_a_missing_part_says_what_there_is_instead(add):

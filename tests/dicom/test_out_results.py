@@ -463,10 +463,12 @@ def test_a_source_that_is_no_ct_still_carries_the_refusal(report_phantom, tmp_pa
     page.SOPClassUID, page.SOPInstanceUID = SecondaryCaptureImageStorage, "1.2.3.1"
     page.StudyInstanceUID, page.SeriesInstanceUID, page.Modality = STUDY_UID, "1.2.3", "OT"
     page.save_as(tmp_path / "page", enforce_file_format=True)
-    report = replace(report_phantom.report(), cta=Absent("no CT angiogram"), perfusion=Absent("no CT perfusion"), volumes={})
+    why = "CT angiography was not asked for"
+    report = replace(report_phantom.report(), cta=Absent(why), perfusion=Absent("no CT perfusion"), volumes={})
     results = write(report, {Role.OTHER: SourceSeries((tmp_path / "page",), ("1.2.3.1",))}, tmp_path / "out")
     (call,) = find(results["sr"], "lvo-call")
-    assert call.ConceptCodeSequence[0].CodeMeaning == "No images of this kind in the study"
+    assert call.ConceptCodeSequence[0].CodeMeaning == "Not analysed"
+    assert any(why in item.TextValue for item in find(results["sr"], "121106")), "the reason says whether there are images"
     if DCIODVFY:
         assert dciodvfy_errors(sorted((tmp_path / "out" / "dicom").glob("*.dcm"))) == []
 

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from lvo.core.grid import Grid, transform
 from lvo.core.volume import Quantity, Volume
-from lvo.image.atlas import from_nibabel_ras, load_atlas
+from lvo.image.atlas import from_nibabel_ras
 from lvo.image.resample import coarsen, resample
 
 Move = np.ndarray
@@ -30,9 +30,9 @@ class Phantom:
         return transform(move, grid.to_lps_mm(np.moveaxis(np.indices(grid.shape_kji), 0, -1)))
 
     def brain(self, points: np.ndarray) -> np.ndarray:
-        """Truth: an egg, narrower in front, 1.44 L."""
+        """Relative distance from the middle, 1 at the skull: narrower in front and above, 1.4 L."""
         x, y, z = np.moveaxis(points, -1, 0)
-        return np.sqrt((x / (66 + 0.1 * y)) ** 2 + (y / 84) ** 2 + (z / 62) ** 2)
+        return np.sqrt((x / (66 + 0.1 * y - 0.15 * z)) ** 2 + (y / 84) ** 2 + (z / 62) ** 2)
 
     def inside_dura(self, points: np.ndarray) -> np.ndarray:
         """Truth of the mask: 2 mm below the bone."""
@@ -97,13 +97,6 @@ def moved() -> Callable[[Volume, Move, Grid], Volume]:
         return Volume(resample(volume, seen, fill=-1024.0).array, grid, volume.quantity)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def atlas_head() -> Volume:
-    """The CT that the atlas predicts, with a scalp, as if the atlas were a patient."""
-    expected = load_atlas().expected_ct
-    return Volume(np.asarray(expected.array), expected.grid, Quantity.HU)
 
 
 @pytest.fixture(scope="session")

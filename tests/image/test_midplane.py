@@ -33,7 +33,7 @@ def angle_deg(a: np.ndarray, b: np.ndarray) -> float:
     ("n_slices", "thickness", "angles", "limit_deg"),
     [
         pytest.param(8, 5.0, (0, 0, 0), 1.5, id="straight"),
-        pytest.param(8, 10.0, (10, 12, -20), 2.0, id="turned about every axis"),
+        pytest.param(16, 5.0, (10, 12, -20), 3.0, id="turned about every axis"),
         pytest.param(4, 5.0, (0, 0, 25), 3.0, id="four slices"),
     ],
 )

@@ -69,6 +69,7 @@ class Head:
     lesion_left: bool = True
     bilateral: bool = False
     lesion: bool = True
+    everywhere: bool = False  # the lesion fills the brain
     noise_hu: float = 3.0
     dt_s: float = 1.5
     n_frames: int = 45
@@ -104,7 +105,8 @@ class Head:
         white = (radius < 0.78) & (np.sin(x / 7.0) * np.cos(y / 9.0) < 0.4)
         side = 1.0 if self.lesion_left else -1.0
         across = np.abs(x) if self.bilateral else side * x
-        lesion = brain & (np.hypot((across - 36) / 21, (y - 4) / 30) < 1) & (np.abs(z) < 16) & self.lesion
+        region = (np.hypot((across - 36) / 21, (y - 4) / 30) < 1) & (np.abs(z) < 16)
+        lesion = brain & (region | self.everywhere) & self.lesion
         core = lesion & (np.hypot((across - 34) / 12, (y - 2) / 15) < 1) & (np.abs(z) < 10)
         arteries = (np.hypot(np.abs(x) - 20, y + 22) < 3.2) & (z < 0)
         arteries |= np.hypot(x, y + 45) < 2.6

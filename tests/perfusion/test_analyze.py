@@ -1,5 +1,6 @@
 """A whole 4D scan of an oblique, asymmetric head: the lesion is found, its side and size; what cannot be judged is not."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -170,6 +171,16 @@ def test_refusals_have_numbers(analysed, changes, words):
     assert isinstance(outcome, NotAssessable)
     assert any(words in reason for reason in outcome.reasons)
     assert any(character.isdigit() for reason in outcome.reasons for character in reason)
+
+
+def test_slow_flow_everywhere_is_refused(analysed):
+    """Without normal tissue no flow is low: a core of 0 mL would meet the selection rules, so no number leaves."""
+    outcome = analysed(noise_hu=NOISE_HU, everywhere=True)
+    assert isinstance(outcome, NotAssessable)
+    (reason,) = outcome.reasons
+    assert re.fullmatch(
+        r"no normal tissue to compare CBF with: \d+ mL .* up to 6 s and \d+ mL are slower, 20 mL are needed", reason
+    )
 
 
 @pytest.mark.parametrize(

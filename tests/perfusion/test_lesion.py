@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lvo.core.grid import Grid, Plane
+from lvo.core.outcome import NotAssessable
 from lvo.core.report import Side
 from lvo.perfusion.lesion import VoxelSpace, delineate
 from lvo.perfusion.maps import Maps
@@ -65,6 +66,30 @@ def test_reference_falls_back_and_says_so(grid):
     found = draw(grid, slow=[LEFT], tissue=tissue)
     assert "perfusion.reference" in {note.code for note in found.notes}
     assert found.normal_cbf == 50.0
+
+
+@pytest.mark.parametrize(("rows", "judged"), [(6, False), (7, True)])
+def test_a_reference_has_a_least_volume_anywhere(grid, rows, judged):
+    """Both sides slow but for rows of 2.95 mL: 17.7 mL in time are refused with their number, 20.7 mL are compared with."""
+    found = draw(grid, slow=[np.s_[:, : 30 - rows], np.s_[1:, 30 - rows :]])
+    if judged:
+        assert found.normal_cbf == 50.0
+        return
+    assert isinstance(found, NotAssessable)
+    assert "18 mL" in found.reasons[0]
+
+
+def test_speckle_inside_the_lesion_is_no_reference(grid):
+    """Short Tmax that noise strews over slow tissue, 71 mL in all, is lesion and not normal tissue."""
+    strewn = np.zeros(SHAPE, bool)
+    strewn[:, 1:-1:3, 1:-1:3] = True
+    strewn[:, 2:-1:3, 1:-1:3] = True
+    assert strewn.sum() * ML > 20.0
+    assert isinstance(draw(grid, slow=[~strewn]), NotAssessable)
+
+
+def test_a_reference_without_flow_is_refused(grid):
+    assert isinstance(draw(grid, slow=[LEFT], cbf=0.0), NotAssessable)
 
 
 def test_small_islands_are_noise(grid):

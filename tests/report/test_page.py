@@ -87,6 +87,17 @@ def test_every_state_has_its_own_words_symbol_and_colour(report_phantom, report,
         assert len({getattr(h, field) for h in headlines}) == len(headlines), field
 
 
+def test_a_part_left_out_on_request_is_not_called_missing(report):
+    """Absence has two causes; the big words fit both, and the reason tells which."""
+    why = "was not asked for"
+    left_out = replace(report, cta=Absent(f"CT angiography {why}"), perfusion=Absent(f"CT perfusion {why}"), volumes={})
+    words = visible(page(left_out))
+    for kind, reason in (("CT ANGIOGRAM", f"CT angiography {why}"), ("CT PERFUSION", f"CT perfusion {why}")):
+        assert f"{kind} NOT ANALYSED" in words
+        assert f"NO {kind}" not in words
+        assert reason in words
+
+
 def test_white_words_can_be_read_on_every_colour(report_phantom, unjudged, report):
     """WCAG 2.1 asks for a contrast of 4.5."""
     reports = [report_phantom.report(call=call) for call in Call] + [unjudged, replace(report, cta=Absent("none"))]

@@ -40,7 +40,7 @@ def test_every_epoch_leaves_a_line_a_checkpoint_and_a_log(tiny, run):
     assert (last.epoch, last.step, last.config) == (2, 24, tiny)
     assert [line.split(",")[0] for line in lines] == ["epoch 1", "epoch 2"]
     assert {"loss", "artery_dice", "artery_cldice", "artery_skeleton_recall"} <= set(last.metrics)
-    assert load_checkpoint(out / BEST).metrics["artery_score"] >= last.metrics["artery_score"]
+    assert load_checkpoint(out / BEST).metrics["artery_dice"] >= last.metrics["artery_dice"]
     assert list((out / "tensorboard").iterdir())
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from pydicom import Dataset
 
+from lvo.core.anatomy import ARTERY_PROBABILITY
 from lvo.core.outcome import Assessed
 from lvo.core.report import Output, Report
 from lvo.core.study import Role
-from lvo.dicom.write import seg
+from lvo.dicom.write import codes, seg
 from lvo.dicom.write.capture import secondary_capture
-from lvo.dicom.write.parametric import DISPLAY_TOP, parametric_map
+from lvo.dicom.write.parametric import parametric_map
 from lvo.dicom.write.pdf import encapsulated_pdf
 from lvo.dicom.write.source_headers import Headers, SourceSeries, Stamp, read_headers
 from lvo.dicom.write.sr import structured_report
@@ -23,9 +24,6 @@ __all__ = ["FOLDER", "SourceSeries", "Stamp", "write_results"]
 
 FOLDER = "dicom"
 """Where the objects lie inside the result's folder."""
-
-ARTERY_PROBABILITY = 0.5
-"""From here on a voxel is in the artery segment; its label says so."""
 
 _SERIES = {"sr": 9001, "seg_cta": 9002, "seg_ctp": 9003, "pictures": 9004, "pdf": 9005, "maps": 9010}
 """Series numbers, high enough to stand behind the scanner's own."""
@@ -108,7 +106,7 @@ def _maps(report: Report, headers: Mapping[Role, Headers], stamp: Stamp) -> dict
     if not isinstance(report.perfusion, Assessed) or Role.CTP not in headers:
         return {}
     maps = report.perfusion.value.maps
-    names = [name for name in DISPLAY_TOP if name in maps]
+    names = [name for name in codes.MAP_QUANTITIES if name in maps]
     return {
         f"pm_{name}": parametric_map(headers[Role.CTP], name, maps[name], stamp, series_number=_SERIES["maps"] + number)
         for number, name in enumerate(names)

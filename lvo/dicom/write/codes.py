@@ -104,6 +104,6 @@ def unjudged(outcome: Outcome[CtaResult] | Outcome[PerfusionResult]) -> tuple[Co
         case NotAssessable(reasons=reasons):
             return own("not-assessable", "Could not be judged"), reasons
         case Absent(reason=reason):
-            return own("absent", "No images of this kind in the study"), (reason,)
+            return own("not-analysed", "Not analysed"), (reason,)
         case _:
             return None

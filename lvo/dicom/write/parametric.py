@@ -4,15 +4,12 @@ import highdicom as hd
 import numpy as np
 from pydicom import Dataset
 
-from lvo.core.volume import Volume
+from lvo.core.volume import DISPLAY_TOP, Volume
 from lvo.dicom.write import codes
 from lvo.dicom.write.seg import grid_planes
 from lvo.dicom.write.source_headers import EQUIPMENT, Headers, Stamp
 
-__all__ = ["DISPLAY_TOP", "parametric_map"]
-
-DISPLAY_TOP = {"cbf": 80.0, "cbv": 6.0, "mtt": 15.0, "tmax": 15.0, "delay": 10.0}
-"""Value at the top of the suggested window, in the map's unit: the customary display ranges of CT perfusion."""
+__all__ = ["parametric_map"]
 
 
 def parametric_map(headers: Headers, name: str, volume: Volume, stamp: Stamp, *, series_number: int) -> Dataset:
@@ -27,7 +24,7 @@ def parametric_map(headers: Headers, name: str, volume: Volume, stamp: Stamp, *,
     """
     headers = headers.with_frame_of(volume.grid, stamp)
     values = np.nan_to_num(volume.array.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    quantity, top = codes.MAP_QUANTITIES[name], DISPLAY_TOP[name]
+    quantity, top = codes.MAP_QUANTITIES[name], DISPLAY_TOP[volume.quantity]
     result: Dataset = hd.pm.ParametricMap(
         source_images=headers.main,
         further_source_images=headers.others or None,

@@ -183,7 +183,7 @@ def _read(path: Path, keywords: Sequence[str] | None) -> Dataset:
             header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)
             header.decode()
     except (OSError, pydicom.errors.InvalidDicomError) as error:
-        msg = f"source image cannot be read again: {path.name}"
+        msg = f"a source image cannot be read again ({type(error).__name__}): it was changed or removed meanwhile"
         raise InputError(msg) from error
     return header
 

@@ -1,0 +1,55 @@
+"""An angiogram that is there but cannot be used: not assessable with its numbers, never absent."""
+
+import numpy as np
+import pytest
+
+from lvo.config import Config
+from lvo.core.outcome import Absent, NotAssessable
+from lvo.core.study import Study
+from lvo.dicom.select import choose
+from lvo.dicom.write.source_headers import SourceSeries, read_headers
+from lvo.errors import InputError
+from lvo.pipeline.angiogram import analyze_angiogram
+from lvo.pipeline.records import Progress
+
+CTA = {"ContrastBolusAgent": "IOMERON 400", "SeriesDescription": "CTA"}
+
+
+def _outcome(*series):
+    """What becomes of the angiogram of a study; no model is reached."""
+    return analyze_angiogram(choose(Study("1.2.3", series)), None, Config(), Progress(), wanted=True).outcome
+
+
+@pytest.mark.parametrize(
+    ("step_mm", "tags", "says"),
+    [
+        pytest.param(0.8, {"SliceThickness": 3.0}, "0.80 mm apart and 3.00 mm thick, 1.5 mm or less", id="thick, overlapping"),
+        pytest.param(2.0, {"SliceThickness": 1.0}, "2.00 mm apart and 1.00 mm thick, 1.5 mm or less", id="far apart"),
+        pytest.param(2.0, {"SliceThickness": None}, "2.00 mm apart, 1.5 mm or less", id="thickness unknown"),
+        pytest.param(0.8, {"SliceThickness": 1.0, "ImagePositionPatient": None}, "have no Image Position", id="no positions"),
+    ],
+)
+def test_an_unusable_angiogram_is_refused_with_its_numbers(writer, make_column, step_mm, tags, says):
+    """Distance and thickness blur small vessels alike."""
+    n = round(80 / step_mm)
+    outcome = _outcome(writer.series(np.zeros((n, 8, 8)), make_column(n, step_mm), tags=CTA | tags))
+    assert isinstance(outcome, NotAssessable)
+    assert says in outcome.reasons[0]
+
+
+def test_a_thin_angiogram_passes_and_none_at_all_is_absent(writer, make_column):
+    """The rule says yes to slices of the limit itself: what is then refused is the empty head."""
+    made = writer.series(np.full((54, 8, 8), -1000), make_column(54, 1.5), tags=CTA | {"SliceThickness": 1.5})
+    outcome = _outcome(made)
+    assert isinstance(outcome, NotAssessable)
+    assert "mm apart" not in outcome.reasons[0]
+    plain = writer.series(np.zeros((54, 8, 8)), make_column(54, 1.5), tags={"SeriesDescription": "plain"})
+    assert isinstance(_outcome(plain), Absent)
+
+
+def test_a_source_image_that_went_away_is_not_named(tmp_path):
+    """File names often hold the patient's name."""
+    source = SourceSeries((tmp_path / "SECRET_PERSON.dcm",), ("1.2.3",))
+    with pytest.raises(InputError, match="cannot be read again") as caught:
+        read_headers(source)
+    assert "SECRET" not in str(caught.value)
