@@ -15,23 +15,26 @@ __all__ = ["reasons", "site_of"]
 SURE_GAP_MM = 3.0
 """A shorter interruption is as long as the blur of a scan and is not mentioned."""
 
-_T_REACH_MM = 4.0
+_T_REACH_MM = 5.0
 _A1_OPEN = 0.4
-"""A stop within 4 mm of the carotid terminus belongs to the carotid T when A1 has lost its lumen too, and to M1 otherwise."""
+"""A stop within 5 mm of the carotid terminus belongs to M1 when A1 is open, and to the carotid T when A1 has lost its lumen
+too; displacement along the course leaves no finer distinction."""
 
 
 def site_of(tree: ArteryTree, side: SideMeasures, *, left: bool) -> Site:
     """The artery in which the main interruption of a side begins."""
     names = ("ICA", "ICA-T", "M1", *TRUNKS)
     members = np.flatnonzero(np.any([stretch(tree, name, left=left) for name in names], axis=0))
-    distance = np.linalg.norm(tree.points_atlas_mm[members] - side.main.stop_atlas_mm, axis=1)
+    distance = np.linalg.norm(tree.points_atlas_mm[members] - side.main.stop_course_mm, axis=1)
     nearest = members[int(np.argmin(distance))]
-    name = ARTERIES[tree.segment[nearest]].name
+    name, along_mm = ARTERIES[tree.segment[nearest]].name, tree.along_mm[nearest]
     if name in TRUNKS:
         return Site.M2
-    if name != "M1" or (tree.along_mm[nearest] <= _T_REACH_MM and side.a1 < _A1_OPEN):
-        return Site.ICA_T
-    return Site.M1
+    terminus = tree.points_atlas_mm[stretch(tree, "M1", left=left)][0]
+    at_the_t = np.linalg.norm(tree.points_atlas_mm[nearest] - terminus) <= _T_REACH_MM
+    if at_the_t:
+        return Site.M1 if side.a1 >= _A1_OPEN else Site.ICA_T
+    return Site.M1 if name == "M1" and along_mm > _T_REACH_MM else Site.ICA_T
 
 
 def reasons(where: str, path: Interruption, shares: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:

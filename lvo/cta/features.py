@@ -39,6 +39,9 @@ _FAR_M2_MM = (14.0, 30.0)
 _START_REACH_MM, _NEAR_REACH_MM, _FAR_REACH_MM = 7.0, 8.0, 7.0
 """Half of people's courses lie within 4 mm of the atlas; trunks are looked for as far out as they cannot be confused."""
 
+_A1_ORIGIN_MM = 8.0
+"""Half of A1 (15.6 mm long); beyond, it fills from the other side when the carotid T is closed."""
+
 _BASILAR_START_MM, _BASILAR_END_MM, _P1_END_MM = 8.0, 5.0, 6.0
 
 _DISTAL_LOW_MM, _DISTAL_HIGH_MM = (36.0, -45.0, -20.0), (80.0, 55.0, 45.0)
@@ -60,7 +63,7 @@ class SideMeasures:
         trunk: path from the carotid to the nearest part of M2.
         branches: path to the far part of each M2 trunk, in the order of `TRUNKS`.
         carotid, m1, m2: open lumen volume / volume that belongs there.
-        a1: the same for A1.
+        a1: the same for the first millimetres of A1: a clot in the carotid T reaches into them.
         distal_ml: opacified artery in the distal middle cerebral territory.
     """
 
@@ -136,7 +139,8 @@ def measure_side(artery: Volume, pose: HeadPose, tree: ArteryTree, voxels: TreeV
     mirrored = voxels.points_atlas_mm * (1.0 if left else -1.0, 1.0, 1.0)
     distal = ((mirrored >= _DISTAL_LOW_MM) & (mirrored <= _DISTAL_HIGH_MM)).all(axis=1)
     carotid = _share(tree, voxels, ("ICA", "ICA-T"), left=left, low_mm=_carotid_start_mm(tree)[0])
-    m1, m2, a1 = (_share(tree, voxels, names, left=left) for names in (("M1",), TRUNKS, ("A1",)))
+    m1, m2 = (_share(tree, voxels, names, left=left) for names in (("M1",), TRUNKS))
+    a1 = _share(tree, voxels, ("A1",), left=left, high_mm=_A1_ORIGIN_MM)
     return SideMeasures(trunk, tuple(branches), carotid, m1, m2, a1, float(voxels.volume_ml[distal].sum()))
 
 
@@ -174,11 +178,13 @@ def _course(tree: ArteryTree, left: bool, *parts: tuple[str, float, float]) -> N
     )
 
 
-def _share(tree: ArteryTree, voxels: TreeVoxels, names: Sequence[str], *, left: bool, low_mm: float = 0.0) -> float:
+def _share(
+    tree: ArteryTree, voxels: TreeVoxels, names: Sequence[str], *, left: bool, low_mm: float = 0.0, high_mm: float = np.inf
+) -> float:
     """Open lumen named after these segments / the volume that their atlas radii and lengths give."""
     found_ml, expected_ml = 0.0, 0.0
     for name in names:
-        member = stretch(tree, name, left=left, low_mm=low_mm if name == "ICA" else 0.0)
+        member = stretch(tree, name, left=left, low_mm=low_mm if name == "ICA" else 0.0, high_mm=high_mm)
         named = voxels.nearest >= 0
         found_ml += float(voxels.volume_ml[named][member[voxels.nearest[named]]].sum())
         along_mm = tree.along_mm[member]

@@ -1,13 +1,15 @@
 """The way of the blood: the path from one artery zone to the next that crosses the least tissue, and what it has to cross.
 
 In an open artery the path stays inside the lumen wherever the vessel runs, however it winds. Over a clot it must leave the
-lumen: the longest stretch outside is the interruption, its near end the point where the artery stops.
+lumen: the longest stretch outside is the interruption. The artery stops where the lumen that hangs together with the start
+reaches farthest along the course; the path itself may leave the lumen earlier, for a shortcut.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import label
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
@@ -24,6 +26,10 @@ CORRIDOR_MM = 10.0
 
 LUMEN_COST = 0.05
 """Cost of a millimetre inside the lumen, against 1 outside: a detour of 20 mm inside is as dear as 1 mm outside."""
+
+_BESIDE_MM = 7.0
+_STOP_POINTS = 3
+"""The end of the lumen is read from what lies within 7 mm of the course and in its last 1.5 mm."""
 
 _COVERED = 0.95
 """Share of a course that must lie inside the scan: the rest is rounding at its edge."""
@@ -63,23 +69,24 @@ class Interruption:
     Args:
         gap_mm: longest stretch outside the lumen.
         outside_mm: all stretches outside the lumen together.
-        stop_atlas_mm: (3,) last point inside the lumen before the longest stretch (its first point where there is none).
-        path_atlas_mm: (N, 3) the path.
+        stop_atlas_mm: (3,) where the lumen that comes from the start ends.
+        stop_course_mm: (3,) the point of the atlas course beside it, which names the segment.
     """
 
     gap_mm: float
     outside_mm: float
     stop_atlas_mm: NDArray[np.float64]
-    path_atlas_mm: NDArray[np.float64]
+    stop_course_mm: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Corridor:
-    """Voxels along a course as a graph: positions, whether they are lumen, and the cost of every step."""
+    """Voxels along a course as a graph: positions, whether they are lumen and in which piece, and the cost of every step."""
 
     atlas_mm: NDArray[np.float64]
     lps_mm: NDArray[np.float64]
     lumen: NDArray[np.bool_]
+    piece: NDArray[np.int64]
     steps: coo_matrix
 
 
@@ -103,7 +110,8 @@ def find_interruption(artery: Volume, pose: HeadPose, route: Route) -> Interrupt
     path = [end]
     while before[path[-1]] >= 0:
         path.append(int(before[path[-1]]))
-    return _measure(corridor, np.array(path[::-1]))
+    gap_mm, outside_mm = _outside(corridor, np.array(path[::-1]))
+    return Interruption(gap_mm, outside_mm, *_stop(corridor, starts, route.course_atlas_mm))
 
 
 def _corridor(artery: Volume, pose: HeadPose, route: Route) -> _Corridor:
@@ -121,7 +129,10 @@ def _corridor(artery: Volume, pose: HeadPose, route: Route) -> _Corridor:
     number[inside] = np.arange(int(inside.sum()))
     lumen = artery.array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))].reshape(-1)[inside] >= ARTERY_PROBABILITY
     steps = _steps(number.reshape(shape), np.where(lumen, LUMEN_COST, 1.0), artery.grid.lps_from_kji[:3, :3])
-    return _Corridor(atlas_mm[inside], lps_mm[inside], lumen, steps)
+    whole = np.zeros(shape, dtype=bool)
+    whole.reshape(-1)[np.flatnonzero(inside)[lumen]] = True
+    piece = label(whole, structure=np.ones((3, 3, 3)))[0].astype(np.int64).reshape(-1)[inside]
+    return _Corridor(atlas_mm[inside], lps_mm[inside], lumen, piece, steps)
 
 
 def _steps(number: NDArray[np.int64], cost: NDArray[np.float64], lps_from_kji: NDArray[np.float64]) -> coo_matrix:
@@ -149,15 +160,28 @@ def _members(corridor: _Corridor, zone: Zone) -> NDArray[np.int64]:
     return np.unique(np.asarray(nearest))
 
 
-def _measure(corridor: _Corridor, path: NDArray[np.int64]) -> Interruption:
+def _outside(corridor: _Corridor, path: NDArray[np.int64]) -> tuple[float, float]:
+    """Longest stretch of a path outside the lumen, and all of them together, in patient mm."""
     lumen = corridor.lumen[path]
     at_mm = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(corridor.lps_mm[path], axis=0), axis=1))])
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (~lumen).astype(np.int8), [0]])))
-    starts, stops = edges[::2], edges[1::2]
-    atlas_mm = corridor.atlas_mm[path]
-    if len(starts) == 0:
-        return Interruption(0.0, 0.0, atlas_mm[0], atlas_mm)
-    last, first = np.maximum(starts - 1, 0), np.minimum(stops, len(path) - 1)
-    lengths = at_mm[first] - at_mm[last]
-    longest = int(np.argmax(lengths))
-    return Interruption(float(lengths[longest]), float(lengths.sum()), atlas_mm[last[longest]], atlas_mm)
+    if len(edges) == 0:
+        return 0.0, 0.0
+    last, first = np.maximum(edges[::2] - 1, 0), np.minimum(edges[1::2], len(path) - 1)
+    lengths_mm = at_mm[first] - at_mm[last]
+    return float(lengths_mm.max()), float(lengths_mm.sum())
+
+
+def _stop(
+    corridor: _Corridor, starts: NDArray[np.int64], course_atlas_mm: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far along the course the lumen reaches that hangs together with the start; the first point when there is none."""
+    pieces = np.unique(corridor.piece[starts][corridor.lumen[starts]])
+    fed = corridor.atlas_mm[np.isin(corridor.piece, pieces) & corridor.lumen]
+    distance, beside = cKDTree(course_atlas_mm).query(fed, distance_upper_bound=_BESIDE_MM)
+    beside = np.where(np.isfinite(distance), beside, -1)
+    if len(fed) == 0 or beside.max() < 0:
+        return corridor.atlas_mm[starts[0]], course_atlas_mm[0]
+    farthest = int(beside.max())
+    at_the_end = beside >= farthest - _STOP_POINTS
+    return np.asarray(fed[at_the_end].mean(axis=0)), np.asarray(course_atlas_mm[farthest])
