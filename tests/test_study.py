@@ -266,7 +266,7 @@ def test_bad_input_is_one_clear_line(tmp_path, study):
     text.mkdir()
     (text / "letter.txt").write_text("not an image")
     out = tmp_path / "out"
-    one_line(lvo("run", empty, "--out", out), 1, "empty")
+    one_line(lvo("run", empty, "--out", out), 1, "found no files")
     one_line(lvo("run", text, "--out", out), 1, "DICOM")
     one_line(lvo("run", text / "letter.txt", "--out", out), 1, "DICOM")
     one_line(lvo("run", tmp_path / "nowhere", "--out", out), 1, "nowhere")
