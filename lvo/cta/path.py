@@ -68,13 +68,11 @@ class Interruption:
 
     Args:
         gap_mm: longest stretch outside the lumen.
-        outside_mm: all stretches outside the lumen together.
         stop_atlas_mm: (3,) where the lumen that comes from the start ends.
         stop_course_mm: (3,) the point of the atlas course beside it, which names the segment.
     """
 
     gap_mm: float
-    outside_mm: float
     stop_atlas_mm: NDArray[np.float64]
     stop_course_mm: NDArray[np.float64]
 
@@ -110,8 +108,7 @@ def find_interruption(artery: Volume, pose: HeadPose, route: Route) -> Interrupt
     path = [end]
     while before[path[-1]] >= 0:
         path.append(int(before[path[-1]]))
-    gap_mm, outside_mm = _outside(corridor, np.array(path[::-1]))
-    return Interruption(gap_mm, outside_mm, *_stop(corridor, starts, route.course_atlas_mm))
+    return Interruption(_gap_mm(corridor, np.array(path[::-1])), *_stop(corridor, starts, route.course_atlas_mm))
 
 
 def _corridor(artery: Volume, pose: HeadPose, route: Route) -> _Corridor:
@@ -160,16 +157,15 @@ def _members(corridor: _Corridor, zone: Zone) -> NDArray[np.int64]:
     return np.unique(np.asarray(nearest))
 
 
-def _outside(corridor: _Corridor, path: NDArray[np.int64]) -> tuple[float, float]:
-    """Longest stretch of a path outside the lumen, and all of them together, in patient mm."""
+def _gap_mm(corridor: _Corridor, path: NDArray[np.int64]) -> float:
+    """Longest stretch of a path outside the lumen, in patient mm."""
     lumen = corridor.lumen[path]
     at_mm = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(corridor.lps_mm[path], axis=0), axis=1))])
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (~lumen).astype(np.int8), [0]])))
     if len(edges) == 0:
-        return 0.0, 0.0
+        return 0.0
     last, first = np.maximum(edges[::2] - 1, 0), np.minimum(edges[1::2], len(path) - 1)
-    lengths_mm = at_mm[first] - at_mm[last]
-    return float(lengths_mm.max()), float(lengths_mm.sum())
+    return float((at_mm[first] - at_mm[last]).max())
 
 
 def _stop(
