@@ -369,6 +369,23 @@ def test_resampled_slices_keep_their_own_geometry(sources, tmp_path):
     }
 
 
+@pytest.mark.parametrize("keyword", ["SliceThickness", "FrameOfReferenceUID", "PositionReferenceIndicator", "ImageType"])
+@pytest.mark.parametrize("emptied", [True, False], ids=["empty", "absent"])
+def test_headers_that_an_anonymiser_stripped_do_not_cost_the_result(report_phantom, tmp_path, keyword, emptied):
+    sources = {}
+    for role, number in ((Role.CTA, 2), (Role.CTP, 3)):
+        sources[role] = write_sources(tmp_path, report_phantom.grid(role), number, **{keyword: None})
+        for path in sources[role].paths:
+            image = pydicom.dcmread(path)
+            if not emptied:
+                del image[keyword]
+            image.save_as(path)
+    results = write(report_phantom.report(), sources, tmp_path / "out")
+    assert {"sr", "seg_cta", "seg_ctp", "pm_tmax"} <= set(results)
+    shared = results["seg_ctp"].SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert float(shared.SliceThickness) == pytest.approx(report_phantom.grid(Role.CTP).spacing_kji_mm[0], rel=1e-3)
+
+
 def test_an_empty_lesion_has_no_segment_and_a_volume_of_zero(report_phantom, sources, tmp_path):
     report = report_phantom.report()
     result = report.perfusion.value

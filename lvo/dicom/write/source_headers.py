@@ -125,12 +125,17 @@ class Headers:
         return tuple(image for image in self.images if image.SOPInstanceUID not in main)
 
     def with_frame_of(self, grid: Grid, stamp: Stamp) -> "Headers":
-        """The same, every image with a frame of reference: its own, the grid's, or a new one (CT must have one)."""
+        """The same, every image with a frame of reference and a slice thickness, which archives and anonymisers drop.
+
+        The frame of reference is its own, the grid's, or a new one; the thickness its own or the slice distance of the grid
+        (type 2 in CT, PS3.3 C.7.6.2, but result objects need a value).
+        """
         uid = next((i.FrameOfReferenceUID for i in self.main if i.get("FrameOfReferenceUID")), None)
         uid = uid or grid.frame_of_reference_uid or stamp.new_uid()
         images = [copy.copy(image) for image in self.images]
         for image in images:
             image.FrameOfReferenceUID = image.get("FrameOfReferenceUID") or uid
+            image.SliceThickness = image.get("SliceThickness") or f"{grid.spacing_kji_mm[0]:.6g}"
         return Headers(tuple(images), self.identity)
 
     def finish(self, result: Dataset, stamp: Stamp, *, series_description: str) -> None:
