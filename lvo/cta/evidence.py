@@ -52,5 +52,6 @@ def reasons(where: str, path: Interruption, shares: Mapping[str, tuple[float, fl
         sentences.append(f"{where}: less lumen than expected, without a certain interruption")
     for name, (this, other) in shares.items():
         if other > 0:
-            sentences.append(f"{name}: {this / other:.0%} of the lumen of the other side")
+            share = f"{this / other:.0%} of the lumen of" if this <= other else "more lumen than"
+            sentences.append(f"{name}: {share} the other side")
     return tuple(sentences)

@@ -13,6 +13,8 @@ from lvo.core.volume import Volume
 from lvo.cta.bolus import measure_bolus
 from lvo.cta.call import Logistic, Suspicion, judge
 from lvo.cta.decode import measure
+from lvo.cta.evidence import reasons
+from lvo.cta.path import Interruption
 from lvo.cta.tree import REACH_MM, align_tree, atlas_tree, name_voxels
 
 
@@ -101,6 +103,16 @@ def test_a_map_that_ends_below_the_circle_of_willis_is_not_measured(draw, tilted
         refused = measure(artery_map, tilted_pose, scanned)
         assert isinstance(refused, NotAssessable)
         assert "does not cover" in refused.reasons[0]
+
+
+def test_reasons_say_less_as_a_share_and_never_more_than_all_of_it():
+    path = Interruption(9.0, np.zeros(3), np.zeros(3))
+    said = reasons("left M1", path, {"M1": (0.2, 1.0), "M2": (20.5, 1.0), "distal branches": (1.0, 0.0)})
+    assert said == (
+        "left M1: the lumen is interrupted over 9 mm",
+        "M1: 20% of the lumen of the other side",
+        "M2: more lumen than the other side",
+    )
 
 
 def test_reach_is_beyond_what_people_differ():
