@@ -1,5 +1,6 @@
 """A model that is ready to run, and the way a volume goes through it. The only place that touches onnxruntime."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def open_model(folder: Path, *, threads: int = 2) -> Model:
     """
     manifest = read_manifest(folder)
     path = verify(folder, manifest)
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: the runtime would look up its maker's server; lvo is offline
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 

@@ -1,6 +1,8 @@
 """The call belongs to one network and to one list of features; anything else is refused."""
 
 import shutil
+import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -60,3 +62,10 @@ def test_a_call_that_does_not_belong_is_refused(models, change, match):
         path.unlink()
     with pytest.raises(ModelError, match=match):
         load_call_head(NETWORK, root=models)
+
+
+def test_the_runtime_is_told_to_stay_offline_before_it_is_loaded():
+    code = "import os, sys; from lvo.infer import load_model; assert 'onnxruntime' not in sys.modules; load_model('arteries')"
+    command = [sys.executable, "-c", f"{code}; print(os.environ['ORT_DISABLE_TELEMETRY'])"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "1"
