@@ -12,8 +12,9 @@ from lvo.core.study import Role
 from lvo.core.volume import Volume
 
 __all__ = [
-    "Call", "CollateralFilling", "Criterion", "CriterionCheck", "CtaResult", "Curve", "Finding", "ModelUse", "Output",
-    "PerfusionResult", "QualityNote", "Report", "SeriesRow", "Severity", "Side", "Site", "TerritoryVolume",
+    "Call", "CollateralFilling", "Criterion", "CriterionCheck", "CtaResult", "Curve", "CurveCandidate", "Finding",
+    "HeadMotion", "ModelUse", "Output", "PerfusionResult", "QualityNote", "Report", "SeriesRow", "Severity", "Side", "Site",
+    "TerritoryVolume", "TimeToPeakFallback",
 ]  # fmt: skip
 
 
@@ -142,6 +143,65 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class CurveCandidate:
+    """A group of voxels that was considered for an input curve, with the measures it was judged by.
+
+    Args:
+        role: "aif" or "vof".
+        curve: mean curve of the group.
+        chosen: it became the input curve.
+        score: 0 to 1, all measures together; the highest of a role is chosen.
+        measures: peak_hu, arrival_s, width_s, roughness, as judged.
+    """
+
+    role: str
+    curve: Curve
+    chosen: bool
+    score: float
+    measures: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadMotion:
+    """How the head moved during a time series of T frames, relative to the frame it was brought to.
+
+    Args:
+        times_s: (T,) mean acquisition time of each frame.
+        shift_mm: (T,) longest way of any point of the brain, translation and rotation together.
+        turn_deg: (T,) angle of rotation.
+        used: (T,) False for frames that were dropped.
+        corrected: the frames were brought onto each other; False when motion was only measured.
+    """
+
+    times_s: NDArray[np.float64]
+    shift_mm: NDArray[np.float64]
+    turn_deg: NDArray[np.float64]
+    used: NDArray[np.bool_]
+    corrected: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TimeToPeakFallback:
+    """What is left to say without an arterial curve: tissue that peaks late against the other hemisphere.
+
+    rTTP > 4.5 s stands for Tmax > 6 s (median absolute difference 6.9 mL; doi:10.3389/fneur.2017.00539). Never the main result.
+
+    Args:
+        threshold_s: delay against normal tissue from which tissue counts.
+        left_ml: such tissue on the patient's left.
+        right_ml: and on the right.
+        rttp: (K, J, I) time to peak less that of normal tissue, s.
+        late: (K, J, I) mask.
+    """
+
+    threshold_s: float
+    left_ml: float
+    right_ml: float
+    rttp: Volume
+    late: Volume
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PerfusionResult:
     """What the CT perfusion shows; `maps` has cbf, cbv, mtt, tmax, delay, core, hypoperfusion and brain on the CTP grid.
 
@@ -155,6 +215,10 @@ class PerfusionResult:
         side: side of the lesion, None without one.
         volumes_ml: volume at each band, keyed "tmax>6" or "rcbf<30".
         thresholds: named settings with unit in the name, as used.
+        candidates: every group of voxels that was considered for an input curve.
+        motion: how the head moved, None when that was not measured.
+        methods: by map, the method that gave it, as "block-circulant SVD" or "model matching".
+        measures: what the quality of the scan was judged by, unit in the key: duration_s, interval_s, coverage_mm, noise_hu ...
     """
 
     core_ml: float
@@ -170,6 +234,10 @@ class PerfusionResult:
     vof: Curve
     maps: Mapping[str, Volume]
     notes: tuple[QualityNote, ...] = ()
+    candidates: tuple[CurveCandidate, ...] = ()
+    motion: HeadMotion | None = None
+    methods: Mapping[str, str] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +295,7 @@ class Report:
         timings_s: seconds per stage.
         volumes: images the outputs are drawn from: "cta", "arteries" (probability on the CTA grid), "brain"; absent when
             the CTA was not analysed.
+        fallback: late tissue by time to peak, where the perfusion could not be judged for want of an arterial curve.
     """
 
     study_instance_uid: str
@@ -239,3 +308,4 @@ class Report:
     config_sha256: str
     timings_s: Mapping[str, float]
     volumes: Mapping[str, Volume] = field(default_factory=dict)
+    fallback: TimeToPeakFallback | None = None
