@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ARTERIES", "ARTERY_BOX_ATLAS_MM", "ARTERY_PROBABILITY", "ArterySegment", "segment"]
+__all__ = ["ARTERIES", "ARTERY_BOX_ATLAS_MM", "ARTERY_PROBABILITY", "ArterySegment", "is_below_tentorium", "segment"]
 
 ARTERY_BOX_ATLAS_MM = ((-80.0, -75.0, -60.0), (80.0, 60.0, 45.0))
 """Lower and upper corner of the region in which arteries are looked for: skull base to the upper convexity, A2 to P2."""
@@ -101,3 +101,11 @@ def segment(name: str) -> ArterySegment:
         if candidate.name == name:
             return candidate
     raise KeyError(name)
+
+
+def is_below_tentorium(points_atlas_mm: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Tell which (..., 3) atlas points lie below the tentorium; planes read off the template by eye, good to 3 mm."""
+    x, y, z = np.abs(points_atlas_mm[..., 0]), points_atlas_mm[..., 1], points_atlas_mm[..., 2]
+    below_roof = z < -0.35 * (y - 45.0) - 0.3 * x
+    behind = y > np.where(z > -31.0, 10.0 + 1.05 * x + 0.7 * (z + 28.0), 22.0)
+    return np.asarray(below_roof & behind)

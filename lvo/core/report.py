@@ -294,7 +294,7 @@ class Report:
         config_sha256: hash of the resolved configuration.
         timings_s: seconds per stage.
         volumes: images the outputs are drawn from: "cta", "arteries" (probability on the CTA grid), "brain"; absent when
-            the CTA was not analysed.
+            the CTA was not analysed; "ctp" is the unenhanced CT perfusion, absent when that was not loaded.
         fallback: late tissue by time to peak, where the perfusion could not be judged for want of an arterial curve.
     """
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-__all__ = ["InstanceRef", "Role", "SeriesRef", "Study"]
+__all__ = ["InstanceRef", "Role", "SeriesRef", "Study", "StudyNote"]
 
 
 class Role(StrEnum):
@@ -40,15 +40,24 @@ class SeriesRef:
 
 
 @dataclass(frozen=True, slots=True)
+class StudyNote:
+    """What was odd about the files: a code of the result's quality notes, the sentence, and whether images may be lacking."""
+
+    code: str
+    text: str
+    warning: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """The series of one study, and what could not be read beside them.
 
     Args:
         study_instance_uid: DICOM Study Instance UID.
         series: every series found, ordered by series number, then UID.
-        notes: sentences on files that look like DICOM and could not be read; they end in the result's quality notes.
+        notes: on files that could not be read or were left out; they end in the result's quality notes.
     """
 
     study_instance_uid: str
     series: tuple[SeriesRef, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[StudyNote, ...] = ()

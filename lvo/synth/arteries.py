@@ -1,6 +1,6 @@
 """The arteries of one head: named trunks through their atlas waypoints, individual course and variants, grown branches."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,10 @@ from lvo.core.report import Side
 from lvo.synth.field import SmoothField
 from lvo.synth.pial import Forest, Supply, grow
 from lvo.synth.tissue import template
+from lvo.synth.tree import ArterialTree, Branch, Variants, add_chains, deep_supply, draw_variants, find
 from lvo.synth.tubes import arc_length, densify, rounded
 
-__all__ = ["ArterialTree", "Branch", "Variants", "build_arteries", "draw_variants"]
+__all__ = ["build_arteries"]
 
 _JITTER_SD_MM = 2.2
 _TORTUOSITY_SD_MM = 0.45
@@ -29,113 +30,12 @@ _CEREBRAL_FROM = {
 }  # fmt: skip
 _CEREBELLAR_FROM = {"BA": 0.25, "VA": 0.9}
 """From which fraction of its length on a trunk gives off surface branches."""
-_BRANCH_NAMES = {
-    "M1": "M3", "M2-superior": "M3", "M2-inferior": "M3", "M2-middle": "M3", "A2": "A4", "A3": "A4", "P2": "P4", "P3": "P4",
-    "BA": "SCA", "VA": "PICA",
-}  # fmt: skip
 _NECK_END_MM = -240.0
 _EXTRADURAL = {"ICA": -21.0, "VA": -64.0}
 """Below this height (atlas z) the artery runs in bone or neck and does not settle into CSF."""
 
-# How often a variant occurs, per side unless said; reference: project notes on circle of Willis variants (recalled ranges):
-_ABSENT_A1 = 0.06  # one side only, 5-10 % with hypoplasia
-_FETAL_PCA = 0.18  # 15-25 %
-_SMALL_PCOM = 0.40  # absent or hypoplastic, 30-50 %
-_EARLY_BIFURCATION = 0.15  # 10-20 %
 _EARLY = 0.8
 """Dividing before this fraction of the usual M1 length is early."""
-_TRIFURCATION = 0.10
-_SMALL_VA = 0.15  # 10-20 %, one side
-
-
-@dataclass(frozen=True, slots=True)
-class Variants:
-    """What one side of the circle of Willis looks like.
-
-    Args:
-        a1_radius: factor on the radius of A1, 0 when absent.
-        fetal_pca: the posterior cerebral artery comes from the carotid.
-        pcom_radius_mm: radius of the posterior communicating artery, 0 when absent.
-        bifurcation: where M1 divides, as a fraction of its length.
-        trifurcation: a third M2 trunk.
-        va_radius: factor on the radius of the vertebral artery.
-    """
-
-    a1_radius: float = 1.0
-    fetal_pca: bool = False
-    pcom_radius_mm: float = 0.65
-    bifurcation: float = 1.0
-    trifurcation: bool = False
-    va_radius: float = 1.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Branch:
-    """One vessel of the tree, in template space.
-
-    Args:
-        name: segment.
-        side: the patient's side.
-        points_mm: (N, 3) atlas course.
-        radius_mm: (N,) lumen radius.
-        parent: index of the feeding branch, None for inflow from the neck.
-        parent_at: point of the parent where it leaves.
-        territory: ICA, MCA, ACA, PCA or VB; empty for external arteries.
-        intracranial: False for external carotid branches.
-        trunk: grown branches: index of the trunk that feeds them; -1 for trunks.
-    """
-
-    name: str
-    side: Side
-    points_mm: NDArray[np.float64]
-    radius_mm: NDArray[np.float64]
-    parent: int | None
-    parent_at: int
-    territory: str
-    intracranial: bool = True
-    trunk: int = -1
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ArterialTree:
-    """All branches, and which trunk point feeds each surface point.
-
-    Args:
-        branches: the tree.
-        variants: left and right.
-        acom: whether the anterior communicating artery joins the sides.
-        fed_points_mm: (N, 3) surface and deep points of the brain.
-        fed_by: (N,) branch that feeds them.
-        fed_at: (N,) point of that branch.
-    """
-
-    branches: tuple[Branch, ...]
-    variants: dict[Side, Variants]
-    acom: bool
-    fed_points_mm: NDArray[np.float64]
-    fed_by: NDArray[np.intp]
-    fed_at: NDArray[np.intp]
-
-
-def draw_variants(rng: np.random.Generator) -> dict[Side, Variants]:
-    """Draw both sides; A1 and the vertebral artery are small on at most one."""
-    sides: dict[Side, Variants] = {}
-    weak_a1 = rng.integers(2) if rng.random() < 2 * _ABSENT_A1 else -1
-    weak_va = rng.integers(2) if rng.random() < 2 * _SMALL_VA else -1
-    for number, side in enumerate((Side.LEFT, Side.RIGHT)):
-        fetal = bool(rng.random() < _FETAL_PCA)
-        small = rng.random() < _SMALL_PCOM
-        early = rng.random() < _EARLY_BIFURCATION
-        pcom = 1.0 if fetal else float(rng.choice([0.0, 0.35]) if small else rng.uniform(0.5, 0.8))
-        sides[side] = Variants(
-            a1_radius=float(rng.choice([0.0, 0.5])) if weak_a1 == number else 1.0,
-            fetal_pca=fetal,
-            pcom_radius_mm=pcom,
-            bifurcation=float(rng.uniform(0.45, 0.7) if early else rng.uniform(0.88, 1.0)),
-            trifurcation=bool(rng.random() < _TRIFURCATION) and not early,
-            va_radius=float(rng.uniform(0.4, 0.65)) if weak_va == number else 1.0,
-        )
-    return sides
 
 
 def build_arteries(rng: np.random.Generator) -> ArterialTree:
@@ -156,21 +56,13 @@ def build_arteries(rng: np.random.Generator) -> ArterialTree:
     branches = list(trunks)
     fed: list[tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]]] = []
     for side in (Side.LEFT, Side.RIGHT):
-        for forest, names in _forests(rng, trunks, side):
-            _add_forest(branches, forest, names, side)
+        for forest in _forests(rng, trunks, side):
+            add_chains(branches, forest.chains, side)
             reached = forest.trunk >= 0
             fed.append((forest.points_mm[reached], forest.trunk[reached], forest.trunk_at[reached]))
-        fed.append(_deep_supply(trunks, side))
+        fed.append(deep_supply(trunks, side))
     points, by, at = (np.concatenate([part[n] for part in fed]) for n in range(3))
     return ArterialTree(tuple(branches), variants, acom, points, by, at)
-
-
-def find(branches: list[Branch] | tuple[Branch, ...], name: str, side: Side) -> int | None:
-    """Index of the trunk of that name and side, None when the variant lacks it."""
-    for index, branch in enumerate(branches):
-        if branch.name == name and branch.side in {side, Side.MIDLINE} and branch.trunk < 0:
-            return index
-    return None
 
 
 def _add_trunk(
@@ -314,15 +206,15 @@ def _settle(course: NDArray[np.float64], *, floor_z: float) -> NDArray[np.float6
     return rounded(course, sigma=2.0)
 
 
-def _forests(rng: np.random.Generator, trunks: list[Branch], side: Side) -> list[tuple[Forest, dict[str, str]]]:
+def _forests(rng: np.random.Generator, trunks: list[Branch], side: Side) -> list[Forest]:
     """Grow the cerebral and the cerebellar branches of one side."""
     left = side is Side.LEFT
     cerebral = _supply(trunks, side, _CEREBRAL_FROM)
     cerebellar = _supply(trunks, side, _CEREBELLAR_FROM)
     n_cerebral, n_cerebellar = int(rng.integers(75, 110)), int(rng.integers(9, 15))
     return [
-        (grow(rng, "cerebrum", cerebral, left=left, n_leaves=n_cerebral, leaf_radius_mm=(0.33, 0.55)), _BRANCH_NAMES),
-        (grow(rng, "cerebellum", cerebellar, left=left, n_leaves=n_cerebellar, leaf_radius_mm=(0.25, 0.42)), _BRANCH_NAMES),
+        grow(rng, "cerebrum", cerebral, left=left, n_leaves=n_cerebral, leaf_radius_mm=(0.33, 0.55)),
+        grow(rng, "cerebellum", cerebellar, left=left, n_leaves=n_cerebellar, leaf_radius_mm=(0.25, 0.42)),
     ]
 
 
@@ -339,47 +231,3 @@ def _supply(trunks: list[Branch], side: Side, first: dict[str, float]) -> Supply
             at.append(chosen)
             lag.append(np.full(len(chosen), _LAG_MM.get(trunk.name, 0.0)))
     return Supply(np.concatenate(points), np.concatenate(owner), np.concatenate(at), np.concatenate(lag))
-
-
-def _add_forest(branches: list[Branch], forest: Forest, names: dict[str, str], side: Side) -> None:
-    """Append grown chains as branches."""
-    first = len(branches)
-    for chain in forest.chains:
-        trunk = branches[chain.trunk]
-        parent = chain.trunk if chain.parent_chain is None else first + chain.parent_chain
-        parent_at = chain.trunk_at if chain.parent_chain is None else len(branches[parent].points_mm) - 1
-        limit = 0.9 * trunk.radius_mm[chain.trunk_at]
-        if chain.parent_chain is not None:
-            limit = min(limit, float(branches[parent].radius_mm[-1]))
-        branches.append(
-            Branch(
-                names[trunk.name],
-                side,
-                chain.points_mm,
-                np.minimum(chain.radius_mm, limit),
-                parent,
-                parent_at,
-                trunk.territory,
-                trunk=chain.trunk,
-            )
-        )
-
-
-def _deep_supply(trunks: list[Branch], side: Side) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]]:
-    """Deep nuclei and brainstem: perforators of M1, P1 and the basilar, too thin to draw.
-
-    Basal ganglia from the first two thirds of M1, thalamus from P1, brainstem from the basilar artery.
-    """
-    sign = 1.0 if side is Side.LEFT else -1.0
-    boxes = {"M1": ((12, 30), (-18, 14), (-6, 16)), "P1": ((3, 14), (8, 28), (-2, 14)), "BA": ((1, 16), (14, 34), (-46, -14))}
-    points, by, at = [], [], []
-    for name, box in boxes.items():
-        index = find(trunks, name, side)
-        if index is None:
-            continue
-        axes = [np.arange(low, high + 0.1, 3.0) for low, high in box]
-        block = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3) * (sign, 1.0, 1.0)
-        points.append(block)
-        by.append(np.full(len(block), index))
-        at.append(np.full(len(block), len(trunks[index].points_mm) // 2))
-    return np.concatenate(points), np.concatenate(by), np.concatenate(at)

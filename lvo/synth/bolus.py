@@ -2,6 +2,7 @@
 
 Tracer kinetics of an intravascular agent: tissue(t) = (density / haematocrit factor) * CBF * (artery conv R)(t), with R the
 residue function, R(0) = 1 and integral MTT = CBV / CBF (Oestergaard et al. 1996, doi:10.1002/mrm.1910360510, eq. 1 to 5).
+Curves are drawn on a fine time axis, enough for images of whole HU; `lvo.synth.tracer` has closed forms, for other arteries.
 All curves are HU above baseline; iodine enhancement is taken as linear in concentration.
 """
 
@@ -11,14 +12,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import fftconvolve
-from scipy.special import gammaincc
+
+from lvo.synth.tracer import BRAIN_DENSITY_G_ML, HAEMATOCRIT_FACTOR, Transit, gamma_variate_hu
 
 __all__ = ["Bolus", "arterial_hu", "residue", "tissue_hu", "venous_hu"]
 
-BRAIN_DENSITY_G_ML = 1.04
-"""Density of brain tissue; 1.04 to 1.05 in every peer package."""
-HAEMATOCRIT_FACTOR = 0.73
-"""(1 - large-vessel haematocrit 0.45) / (1 - small-vessel haematocrit 0.25): capillaries carry more plasma, so more agent."""
 RESIDUE_SHAPE = 3.0
 """Shape of the gamma distribution of transit times; 1 is the exponential, large values the plug flow (box)."""
 VENOUS_MTT_S = 4.0
@@ -109,8 +107,7 @@ def tissue_hu(
 
 def residue(times_s: ArrayLike, mtt_s: ArrayLike, *, shape: float = RESIDUE_SHAPE) -> NDArray[np.float64]:
     """Fraction of the agent still in the tissue: 1 minus the gamma distribution of transit times, of mean `mtt_s`."""
-    times = np.maximum(np.asarray(times_s, dtype=np.float64), 0.0)
-    return np.asarray(gammaincc(shape, times * shape / np.asarray(mtt_s, dtype=np.float64)))
+    return Transit("gamma", shape).residue_at(times_s, mtt_s)
 
 
 def _axis_s() -> NDArray[np.float64]:
@@ -122,8 +119,7 @@ def _axis_s() -> NDArray[np.float64]:
 def _arterial(bolus: Bolus) -> NDArray[np.float64]:
     """First pass plus the plateau it leaves once the agent has mixed with all blood, on the internal axis."""
     axis_s = _axis_s()
-    phase = np.maximum(axis_s - bolus.arrival_s, 0.0) / (bolus.alpha * bolus.beta_s)
-    first = bolus.peak_hu * phase**bolus.alpha * np.exp(bolus.alpha * (1.0 - phase))
+    first = gamma_variate_hu(axis_s, start_s=bolus.arrival_s, peak_hu=bolus.peak_hu, alpha=bolus.alpha, beta_s=bolus.beta_s)
     mixed = np.cumsum(_convolve(first, -np.gradient(residue(axis_s, bolus.recirculation_s), STEP_S)))
     curve: NDArray[np.float64] = first + bolus.recirculation * bolus.peak_hu * mixed / mixed[-1]
     curve.setflags(write=False)

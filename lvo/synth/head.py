@@ -1,20 +1,26 @@
 """A digital head: drawn from a seed, in patient space, with its exact truth."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache, reduce
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lvo.core.pose import HeadPose
 from lvo.core.report import Side, Site
-from lvo.synth.arteries import ArterialTree, Branch, build_arteries
+from lvo.synth.arteries import build_arteries
 from lvo.synth.disease import Occlusion, Perfused, occlude
 from lvo.synth.field import SmoothField
+from lvo.synth.grown import build_grown
+from lvo.synth.mimics import Craniotomy, Mimic, OldInfarct, calcified, changed
 from lvo.synth.skull import HeadShape, draw_shape
+from lvo.synth.tree import ArterialTree, Branch, Topology, find
 from lvo.synth.tubes import Tube, arc_length
 from lvo.synth.veins import build_external, build_plaques, build_veins
 
-__all__ = ["Head", "HeadSpec", "Occlusion", "Territories", "Truth", "Tube", "make_head"]
+__all__ = ["Head", "HeadSpec", "Occlusion", "Territories", "Truth", "Tube", "has_artery", "make_head"]
 
 _PIVOT_ATLAS_MM = (0.0, 18.0, 0.0)
 """The head turns about this atlas point."""
@@ -27,6 +33,11 @@ ARTERIAL_HU = (250.0, 450.0)
 VENOUS_FRACTION = (0.2, 0.9)
 CLOT_HU = (45.0, 80.0)
 BLOOD_HU = 41.0  # unclotted blood without contrast, mean 41.3
+_SELLA_ATLAS_MM = (0.0, 0.0, -18.0)
+_NEAR_MM, _FAR_MM = 15.0, 75.0
+"""Up to this far from the sella no contrast is missing on its way, and this much further most is."""
+_Kind = TypeVar("_Kind")
+_BUILDERS: dict[Topology, Callable[[np.random.Generator], ArterialTree]] = {"spline": build_arteries, "grown": build_grown}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +52,18 @@ class HeadSpec:
         shift_mm: of the head's pivot, LPS.
         neck: whether the neck is there.
         arterial_hu: attenuation of the arterial lumen on CTA, drawn from the seed when None.
+        topology: which generator draws the arteries.
+        further: more occlusions in the same head: a tandem or the other side; the truth of `occlusion` comes first.
+        mimics: what is no occlusion and looks like one.
+        venous_fraction: contrast of the veins over that of the arteries, drawn from the seed when None: near 0 for an early,
+            above 1 for a late bolus.
+        distal_loss: share of the contrast that the farthest arteries have not got yet, the same on both sides: an early
+            bolus or a weak heart.
 
     Raises:
-        ValueError: a negative seed, a grade outside 0 to 3, a rotation or shift that is not three finite numbers, or an
-            arterial attenuation outside 100 to 900 HU.
+        ValueError: a negative seed, a grade outside 0 to 3, a rotation or shift that is not three finite numbers, an
+            arterial attenuation outside 80 to 900 HU, a venous fraction outside 0 to 1.5, a distal loss outside 0 to 1, or
+            further occlusions without a first.
     """
 
     seed: int
@@ -54,6 +73,11 @@ class HeadSpec:
     shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     neck: bool = True
     arterial_hu: float | None = None
+    topology: Topology = "spline"
+    further: tuple[Occlusion, ...] = ()
+    mimics: tuple[Mimic, ...] = ()
+    venous_fraction: float | None = None
+    distal_loss: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn."""
@@ -68,8 +92,13 @@ class HeadSpec:
             if value.shape != (3,) or not np.isfinite(value).all():
                 msg = f"{name} must be three finite numbers, got {getattr(self, name)}"
                 raise ValueError(msg)
-        if self.arterial_hu is not None and not 100.0 <= self.arterial_hu <= 900.0:
-            msg = f"arterial_hu must be 100 to 900, got {self.arterial_hu}"
+        for name, low, high in (("arterial_hu", 80.0, 900.0), ("venous_fraction", 0.0, 1.5), ("distal_loss", 0.0, 1.0)):
+            number = getattr(self, name)
+            if number is not None and not low <= number <= high:
+                msg = f"{name} must be {low:g} to {high:g}, got {number}"
+                raise ValueError(msg)
+        if self.further and self.occlusion is None:
+            msg = "further occlusions need a first one: give occlusion too"
             raise ValueError(msg)
 
 
@@ -82,12 +111,14 @@ class Truth:
         site: its site.
         clot_center_lps_mm: middle of the clot in its main vessel.
         cutoff_lps_mm: its most proximal end.
+        further: the same of further occlusions.
     """
 
     side: Side | None
     site: Site | None
     clot_center_lps_mm: tuple[float, float, float] | None
     cutoff_lps_mm: tuple[float, float, float] | None
+    further: tuple["Truth", ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,32 +199,55 @@ def make_head(spec: HeadSpec) -> Head:
     warp = SmoothField.random(streams[0], sd_mm=_WARP_SD_MM, wavelength_mm=_WARP_WAVELENGTH_MM)
     pose = _pose(spec, scale)
     shape = draw_shape(streams[1], neck=spec.neck)
-    tree = build_arteries(streams[2])
+    tree = changed(_tree(spec.topology, spec.seed), spec.mimics)
     veins = build_veins(streams[3])
     external = build_external(streams[4])
     plaques = build_plaques(streams[7], tuple(branch for branch in tree.branches if branch.name == "ICA"))
+    plaques += calcified(np.random.default_rng((spec.seed, 8)), tree, spec.mimics)
     drawn_hu = float(streams[5].uniform(*ARTERIAL_HU))
     venous = float(streams[5].uniform(*VENOUS_FRACTION))
     clot_hu = float(streams[5].uniform(*CLOT_HU))
-    perfused = occlude(streams[6], tree, spec.occlusion, grade=spec.collateral_grade)
+    venous = venous if spec.venous_fraction is None else spec.venous_fraction
+    if spec.occlusion is not None and spec.occlusion.clot_hu is not None:
+        clot_hu = spec.occlusion.clot_hu
+    stops = [occlude(streams[6], tree, spec.occlusion, grade=spec.collateral_grade)]
+    for number, occlusion in enumerate(spec.further):
+        stops.append(occlude(np.random.default_rng((spec.seed, 9, number)), tree, occlusion, grade=spec.collateral_grade))
     transform = _Transform(pose, warp)
-    arteries = _artery_tubes(transform, tree, perfused)
-    clots = _clot_tubes(transform, tree, perfused)
+    perfused = reduce(Perfused.and_also, stops)
+    clots = [_clot_tubes(transform, tree, stop) for stop in stops]
+    arteries = _artery_tubes(transform, tree, perfused, spec.distal_loss)
     return Head(
         spec=spec,
         pose=pose,
         warp=warp,
-        shape=shape,
+        shape=replace(shape, operated=_of(Craniotomy, spec.mimics), lost=_of(OldInfarct, spec.mimics)),
         arteries=(*arteries, *(transform.tube(branch, np.ones(len(branch.points_mm))) for branch in external)),
         veins=tuple(transform.tube(branch, np.full(len(branch.points_mm), venous)) for branch in veins),
-        clots=clots,
+        clots=tuple(clot for found in clots for clot in found),
         plaques=tuple(transform.tube(branch, np.ones(len(branch.points_mm))) for branch in plaques),
         territories=_territories(transform, tree, perfused),
-        truth=_truth(spec, clots),
+        truth=_truth((spec.occlusion, *spec.further), clots),
         arterial_hu=spec.arterial_hu if spec.arterial_hu is not None else drawn_hu,
         venous_fraction=venous,
         clot_hu=clot_hu,
     )
+
+
+def has_artery(spec: HeadSpec, name: str, side: Side) -> bool:
+    """Tell whether the head that the spec describes has a trunk, e.g. an A1, on one side."""
+    return find(_tree(spec.topology, spec.seed).branches, name, side) is not None
+
+
+@lru_cache(maxsize=4)
+def _tree(topology: Topology, seed: int) -> ArterialTree:
+    """The arteries of a seed; kept for a moment, since a case asks what they have before the head is drawn."""
+    return _BUILDERS[topology](np.random.default_rng((seed, 2)))
+
+
+def _of(kind: type[_Kind], mimics: tuple[Mimic, ...]) -> tuple[_Kind, ...]:
+    """The mimics of one kind."""
+    return tuple(mimic for mimic in mimics if isinstance(mimic, kind))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,7 +261,7 @@ class _Transform:
         """Move points."""
         return self.pose.to_lps_mm(self.warp.moved(points_mm))
 
-    def tube(self, branch: Branch, filling: NDArray[np.float64], *, radius_factor: float = 1.0) -> Tube:
+    def tube(self, branch: Branch, filling: NDArray[np.float64], *, radius_factor: NDArray[np.float64] | float = 1.0) -> Tube:
         """Move a branch; radii are millimetres of the patient and do not scale."""
         return Tube(
             branch.name, branch.side, self.points(branch.points_mm), branch.radius_mm * radius_factor, filling,
@@ -232,12 +286,18 @@ def _pose(spec: HeadSpec, scale: float) -> HeadPose:
     return HeadPose(np.asarray(np.linalg.inv(lps_from_atlas), dtype=np.float64), 1.0)
 
 
-def _artery_tubes(transform: _Transform, tree: ArterialTree, perfused: Perfused) -> tuple[Tube, ...]:
+def _artery_tubes(transform: _Transform, tree: ArterialTree, perfused: Perfused, distal_loss: float) -> tuple[Tube, ...]:
     """Intracranial arteries with their filling."""
-    return tuple(
-        transform.tube(branch, perfused.filling[index], radius_factor=float(perfused.radius_factor[index]))
-        for index, branch in enumerate(tree.branches)
-    )
+    tubes = []
+    for index, branch in enumerate(tree.branches):
+        filling = perfused.filling[index]
+        if distal_loss > 0.0:
+            away = np.linalg.norm(branch.points_mm - _SELLA_ATLAS_MM, axis=1)
+            share = np.clip((away - _NEAR_MM) / _FAR_MM, 0.0, 1.0) * (branch.points_mm[:, 2] > _SELLA_ATLAS_MM[2])
+            filling = filling * (1.0 - distal_loss * share)
+        factor = perfused.radius_factor[index] * perfused.caliber[index]
+        tubes.append(transform.tube(branch, filling, radius_factor=factor))
+    return tuple(tubes)
 
 
 def _clot_tubes(transform: _Transform, tree: ArterialTree, perfused: Perfused) -> tuple[Tube, ...]:
@@ -264,14 +324,17 @@ def _territories(transform: _Transform, tree: ArterialTree, perfused: Perfused) 
     return Territories(transform.points(tree.fed_points_mm), names[by], tree.fed_points_mm[:, 0] > 0, risk)
 
 
-def _truth(spec: HeadSpec, clots: tuple[Tube, ...]) -> Truth:
+def _truth(occlusions: tuple[Occlusion | None, ...], clots: list[tuple[Tube, ...]]) -> Truth:
     """The answer."""
-    if spec.occlusion is None or not clots:
-        return Truth(None, None, None, None)
-    points = clots[0].points_lps_mm
-    arc = arc_length(points)
-    center = points[int(np.argmin(np.abs(arc - arc[-1] / 2)))]
-    return Truth(spec.occlusion.side, spec.occlusion.site, _triple(center), _triple(points[0]))
+    found = []
+    for occlusion, tubes in zip(occlusions, clots, strict=True):
+        if occlusion is None or not tubes:
+            return Truth(None, None, None, None)
+        points = tubes[0].points_lps_mm
+        arc = arc_length(points)
+        center = points[int(np.argmin(np.abs(arc - arc[-1] / 2)))]
+        found.append(Truth(occlusion.side, occlusion.site, _triple(center), _triple(points[0])))
+    return replace(found[0], further=tuple(found[1:]))
 
 
 def _triple(point: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -18,7 +18,7 @@ from lvo.synth.field import SmoothField
 from lvo.synth.head import Head
 from lvo.synth.render import GREY, WHITE, at_risk, tissue_labels
 
-__all__ = ["ARRIVAL_DELAY_S", "PerfusionTruth", "Scene", "flow", "lesion", "perfusion_truth"]
+__all__ = ["ARRIVAL_DELAY_S", "PerfusionTruth", "Scene", "brain_fractions", "flow", "lesion", "perfusion_truth"]
 
 Floats = NDArray[np.float32]
 
@@ -114,7 +114,7 @@ def lesion(head: Head, grid: Grid) -> Scene:
         inside = _smooth_step(np.float32(reach_mm) - distance_mm, -_EDGE_MM, _EDGE_MM)
         core[ill] = severity[ill] * _smooth_step(np.float32(core_mm) - distance_mm, -_EDGE_MM, _EDGE_MM)
         severity[ill] *= np.float32(OLIGAEMIA) + np.float32(1.0 - OLIGAEMIA) * inside
-    return Scene(_fractions(head, grid), severity, core)
+    return Scene(brain_fractions(head, grid), severity, core)
 
 
 def perfusion_truth(head: Head, grid: Grid) -> PerfusionTruth:
@@ -142,7 +142,7 @@ def perfusion_truth(head: Head, grid: Grid) -> PerfusionTruth:
     return PerfusionTruth(maps, float(core.sum() * grid.voxel_ml), float(hypoperfusion.sum() * grid.voxel_ml))
 
 
-def _fractions(head: Head, grid: Grid) -> dict[int, Floats]:
+def brain_fractions(head: Head, grid: Grid) -> dict[int, Floats]:
     """Grey and white fractions, averaged over samples through thick slices."""
     n_samples = int(np.ceil(grid.spacing_kji_mm[0] / _THIN_MM))
     n_k, n_j, n_i = grid.shape_kji

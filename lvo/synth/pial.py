@@ -19,7 +19,7 @@ from lvo.core.anatomy import segment
 from lvo.synth.tissue import is_cerebellar, template
 from lvo.synth.tubes import densify, rounded
 
-__all__ = ["Chain", "Forest", "Region", "Supply", "grow", "surface"]
+__all__ = ["Chain", "Forest", "Region", "Supply", "cut_chains", "grow", "spread_leaves", "surface"]
 
 Region = Literal["cerebrum", "cerebellum"]
 
@@ -169,17 +169,24 @@ def grow(
     graph = sparse.coo_array((np.concatenate([cost, link_cost]), (rows, columns)), shape=(n_nodes, n_nodes)).tocsr()
     sources = np.arange(n_points, n_nodes)
     reached, before, origin = csgraph.dijkstra(graph, directed=False, indices=sources, return_predecessors=True, min_only=True)
-    leaves = _choose_leaves(rng, points, np.isfinite(reached[:n_points]), n_leaves)
+    leaves = spread_leaves(rng, points, np.isfinite(reached[:n_points]), n_leaves)
     positions = np.concatenate([points, supply.points_mm])
-    chains = _chains(rng, positions, before, leaves, (supply, n_points), leaf_radius_mm)
+    chains = cut_chains(rng, positions, before, leaves, (supply, n_points), leaf_radius_mm)
     fed = np.where(origin[:n_points] >= n_points, origin[:n_points] - n_points, -1)
     return Forest(chains, points, np.where(fed >= 0, supply.trunk[fed], -1), np.where(fed >= 0, supply.at[fed], -1))
 
 
-def _choose_leaves(
+def spread_leaves(
     rng: np.random.Generator, points: NDArray[np.float64], reachable: NDArray[np.bool_], n_leaves: int
 ) -> NDArray[np.intp]:
-    """Spread terminal points: random ones, dropped when too close to one that was chosen."""
+    """Spread terminal points: random ones, dropped when too close to one that was chosen.
+
+    Args:
+        rng: source of randomness.
+        points: (N, 3) surface points.
+        reachable: (N,) which of them may be chosen.
+        n_leaves: how many are tried for.
+    """
     candidates = rng.permutation(np.flatnonzero(reachable))[: 6 * n_leaves]
     area_mm2 = 1.0 * _CELL_MM**2 * reachable.sum()
     spacing = 0.45 * np.sqrt(area_mm2 / max(n_leaves, 1))
@@ -194,7 +201,7 @@ def _choose_leaves(
     return np.array(chosen, dtype=np.intp)
 
 
-def _chains(
+def cut_chains(
     rng: np.random.Generator,
     positions: NDArray[np.float64],
     before: NDArray[np.int32],
@@ -202,7 +209,16 @@ def _chains(
     roots: tuple[Supply, int],
     leaf_radius_mm: tuple[float, float],
 ) -> tuple[Chain, ...]:
-    """Cut the union of leaf paths into unbranched chains with Murray radii."""
+    """Cut the union of leaf paths into unbranched chains with Murray radii.
+
+    Args:
+        rng: source of randomness.
+        positions: (N + M, 3) surface points, then supply points.
+        before: (N + M,) the point that feeds each, negative where there is none.
+        leaves: terminal points.
+        roots: the supply, and N.
+        leaf_radius_mm: smallest and largest radius of a terminal branch.
+    """
     supply, n_points = roots
     power = dict.fromkeys(leaves.tolist(), 0.0)
     children: dict[int, set[int]] = {}

@@ -23,7 +23,8 @@ from lvo.synth.tissue import template
 from lvo.synth.tubes import Coverage, Tube, cover
 
 __all__ = [
-    "ARTERY", "CLOT", "CSF", "GREY", "TERRITORY_CODES", "VEIN", "WHITE", "at_risk", "render_cta", "render_ncct",
+    "ARTERY", "CLOT", "CLOT_CLASS", "CSF", "GREY", "TERRITORY_CODES", "TREE_CODES", "VEIN", "VEIN_CLASS", "WHITE", "at_risk",
+    "class_labels", "render_cta", "render_ncct",
     "territory_labels", "tissue_labels", "vessel_fractions", "vessel_labels",
 ]  # fmt: skip
 
@@ -40,6 +41,14 @@ TERRITORY_CODES: Final = {
     ("ACA", False): 5, ("MCA", False): 6, ("PCA", False): 7, ("VB", False): 8,
 }  # fmt: skip
 """Code of (territory, patient's left side)."""
+
+TREE_CODES: Final = {"ICA": 1, "MCA": 2, "ACA": 3, "PCA": 4, "VB": 5}
+"""Class of an artery by its tree, either side: the side follows from the position."""
+VEIN_CLASS: Final = 6
+CLOT_CLASS: Final = 7
+_THIN = 0.3
+"""A voxel that a vessel fills this much is brighter than brain by 70 HU and more: a class map must not call it background."""
+_OPACIFIED_VEIN = 0.1
 
 _TISSUE_MM = 1.0
 """Brain tissue is looked up this finely; the template has no more."""
@@ -90,6 +99,27 @@ def vessel_labels(head: Head, grid: Grid) -> Volume:
         if code == ARTERY:
             inside &= found.filling > _OPACIFIED
         labels[found.flat_index[inside]] = code
+    return Volume(labels.reshape(grid.shape_kji), grid, Quantity.LABEL)
+
+
+def class_labels(head: Head, grid: Grid) -> Volume:
+    """(K, J, I) uint8: 0 none, `TREE_CODES` of the opacified artery by its tree, `VEIN_CLASS`, `CLOT_CLASS`.
+
+    A voxel belongs to a vessel that fills `_THIN` of it, so branches of one voxel are there too; veins only where they have
+    contrast.
+    """
+    labels = np.zeros(int(np.prod(grid.shape_kji)), dtype=np.uint8)
+    sigma = _SPOT * float(grid.spacing_kji_mm.max())
+    arteries = _intracranial(head)
+    if head.venous_fraction > _OPACIFIED_VEIN:
+        found = cover(head.veins, grid, sigma_mm=sigma)
+        labels[found.flat_index[found.fraction >= _THIN]] = VEIN_CLASS
+    found = cover(arteries, grid, sigma_mm=sigma)
+    inside = (found.fraction >= _THIN) & (found.filling > _OPACIFIED)
+    codes = np.array([TREE_CODES[tube.territory] for tube in arteries], dtype=np.uint8)
+    labels[found.flat_index[inside]] = codes[found.tube_index[inside]]
+    found = cover(head.clots, grid, sigma_mm=sigma, round_ends=False)
+    labels[found.flat_index[found.fraction >= _THIN]] = CLOT_CLASS
     return Volume(labels.reshape(grid.shape_kji), grid, Quantity.LABEL)
 
 
@@ -272,7 +302,7 @@ def _render(head: Head, grid: Grid, scanner: Scanner, *, contrast: bool) -> Volu
     """Draw the head slab by slab."""
     sampling = _Sampling.of(grid)
     anatomy = _Anatomy.of(head, sampling.fine)
-    layers = _layers(head, sampling, contrast=contrast)
+    layers = _layers(head, sampling, contrast=contrast, bone=scanner.bone)
     image = np.empty(grid.shape_kji, dtype=np.int16)
     for slices, halo in _slabs(sampling, scanner):
         hu = _tissue_hu(anatomy, halo, scanner, contrast=contrast)
@@ -299,7 +329,7 @@ def _slabs(sampling: _Sampling, scanner: Scanner) -> Iterator[tuple[range, range
         yield range(start, stop), range(max(start * factor - margin, 0), min(stop * factor + margin, n_k))
 
 
-def _layers(head: Head, sampling: _Sampling, *, contrast: bool) -> list[tuple[Coverage, Floats]]:
+def _layers(head: Head, sampling: _Sampling, *, contrast: bool, bone: float) -> list[tuple[Coverage, Floats]]:
     """Vessels in the order they are laid in, with the attenuation of their lumen."""
     gain = (head.arterial_hu - BLOOD_HU) if contrast else 0.0
     layers = []
@@ -307,7 +337,7 @@ def _layers(head: Head, sampling: _Sampling, *, contrast: bool) -> list[tuple[Co
         found = cover(tubes, sampling.fine, sigma_mm=sampling.sigma_mm)
         layers.append((found, (BLOOD_HU + gain * found.filling).astype(np.float32)))
     found = cover(head.plaques, sampling.fine, sigma_mm=sampling.sigma_mm)
-    layers.append((found, np.full(len(found.flat_index), _PLAQUE_HU, dtype=np.float32)))
+    layers.append((found, np.full(len(found.flat_index), _PLAQUE_HU * bone, dtype=np.float32)))
     found = cover(head.clots, sampling.fine, sigma_mm=sampling.sigma_mm, round_ends=False)
     layers.append((found, np.full(len(found.flat_index), head.clot_hu, dtype=np.float32)))
     return layers
@@ -345,7 +375,7 @@ def _tissue_hu(anatomy: _Anatomy, slices: range, scanner: Scanner, *, contrast: 
     bone = field(fields.bone)
     depth = np.clip((-bone - np.float32(_TABLE_MM)) / np.float32(0.8), 0.0, 1.0)
     bone_hu = np.float32(_CORTEX_HU) + depth * (np.float32(_DIPLOE_HU - _CORTEX_HU) + np.float32(220.0) * field(fields.texture))
-    hu += part(bone) * (bone_hu - hu)
+    hu += part(bone) * (np.float32(scanner.bone) * bone_hu - hu)
     hu += part(field(fields.cells)) * (np.float32(_AIR_HU) - hu)
     outside = np.full_like(hu, _AIR_HU)
     if scanner.headrest:

@@ -26,6 +26,7 @@ class Scanner:
         noise_grain_mm: correlation length of the noise in the slice.
         cupping_hu: brightening of the brain next to the skull by beam hardening.
         headrest: draw the arc below the head.
+        bone: attenuation of bone and calcium against that at 120 kVp.
         seed: of the noise.
 
     Raises:
@@ -38,11 +39,12 @@ class Scanner:
     noise_grain_mm: float = 0.42
     cupping_hu: float = 6.0
     headrest: bool = True
+    bone: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse negative numbers."""
-        for name in ("noise_sd_hu", "psf_fwhm_mm", "edge_enhancement", "noise_grain_mm", "seed"):
+        for name in ("noise_sd_hu", "psf_fwhm_mm", "edge_enhancement", "noise_grain_mm", "bone", "seed"):
             if getattr(self, name) < 0:
                 msg = f"Scanner.{name} must not be negative, got {getattr(self, name)}"
                 raise ValueError(msg)

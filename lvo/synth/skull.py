@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from lvo.core.report import Side
 from lvo.synth.field import Lattice, SmoothField
+from lvo.synth.mimics import Craniotomy, OldInfarct
 from lvo.synth.tissue import ellipsoid_mm, template
 
 __all__ = ["HeadShape", "SolidFields", "draw_shape", "solid_fields", "tissue_fractions"]
@@ -19,6 +21,8 @@ Floats = NDArray[np.float32]
 
 _TEXTURE_SIZE = 48
 _TEXTURE_STEP_MM = 2.5
+_SAW_MM = 3.0
+"""Width of the cut about a bone flap."""
 _VERTEBRA_MM = 17.0
 """Height of a cervical vertebra with its disc."""
 
@@ -37,6 +41,8 @@ class HeadShape:
         texture: random lattice for fat, diploe and air cells.
         neck: whether the neck below the skull base is there.
         csf_floor: tissue fraction below which a voxel is all CSF: widens the sulci.
+        operated: flaps cut out of the vault.
+        lost: dead parts of the brain, full of CSF.
     """
 
     skull_mm: float
@@ -48,6 +54,8 @@ class HeadShape:
     texture: Lattice
     neck: bool
     csf_floor: float
+    operated: tuple[Craniotomy, ...] = ()
+    lost: tuple[OldInfarct, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +119,11 @@ def tissue_fractions(shape: HeadShape, points: Floats) -> tuple[Floats, Floats]:
     floor = shape.csf_floor
     wanted = np.clip((total - floor) / (0.92 - floor), 0.0, 1.0)
     gain = np.where(total > 1e-3, wanted / np.maximum(total, 1e-3), 0.0).astype(np.float32)
+    for hole in shape.lost:
+        sign = -1.0 if hole.side is Side.RIGHT else 1.0
+        middle = (sign * hole.center_mm[0], hole.center_mm[1], hole.center_mm[2])
+        rough = ellipsoid_mm(points, middle, hole.radii_mm) + 3.0 * shape.texture.at(0.4 * points)
+        gain = gain * np.clip(0.5 + rough / 3.0, 0.05, 1.0)
     below = points[..., 2] < -71.0
     cord = np.hypot(points[..., 0], points[..., 1] - 46.0) < 6.0
     grey = np.where(below, 0.0, grey * gain).astype(np.float32)
@@ -176,10 +189,20 @@ def _bone(
     bone = np.minimum(
         bone, _capsule(mirrored, (7.0, -22.0, -23.0), (15.0, -11.0, -20.0), 1.8)
     )  # anterior clinoid beside the ICA
+    for flap in shape.operated:
+        bone = np.maximum(bone, -_cut(flap, points))
     bone = np.maximum(bone, 0.3 - air)
     for course, radius in canals:
         bone = np.maximum(bone, radius - _distance(points, course))
     return np.asarray(bone, dtype=np.float32)
+
+
+def _cut(flap: Craniotomy, points: Floats) -> Floats:
+    """Signed distance to what the saw took: a ring about the flap, or all of it."""
+    sign = -1.0 if flap.side is Side.RIGHT else 1.0
+    center = np.asarray(flap.center_mm, dtype=np.float32) * np.array([sign, 1.0, 1.0], dtype=np.float32)
+    edge = np.linalg.norm(points - center, axis=-1) - flap.radius_mm
+    return np.asarray(edge if flap.removed else np.abs(edge) - _SAW_MM / 2.0, dtype=np.float32)
 
 
 def _distance(points: Floats, course: NDArray[np.float64]) -> Floats:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from lvo.core.anatomy import is_below_tentorium as is_cerebellar
 from lvo.synth.field import Lattice
 
 __all__ = ["Template", "is_cerebellar", "template"]
@@ -116,11 +117,3 @@ def ellipsoid_mm(
     scaled = (points - np.asarray(center, dtype=np.float32)) / np.asarray(radii, dtype=np.float32)
     norm = np.sqrt(np.einsum("...i,...i->...", scaled, scaled))
     return np.asarray((norm - 1.0) * np.float32(min(radii)), dtype=np.float32)
-
-
-def is_cerebellar(points_mm: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Tell which (..., 3) atlas points lie below the tentorium; planes read off the template by eye, good to 3 mm."""
-    x, y, z = np.abs(points_mm[..., 0]), points_mm[..., 1], points_mm[..., 2]
-    below_roof = z < -0.35 * (y - 45.0) - 0.3 * x
-    behind = y > np.where(z > -31.0, 10.0 + 1.05 * x + 0.7 * (z + 28.0), 22.0)
-    return np.asarray(below_roof & behind)

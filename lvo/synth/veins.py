@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvo.core.report import Side
-from lvo.synth.arteries import Branch
 from lvo.synth.field import SmoothField
 from lvo.synth.pial import Supply, grow
 from lvo.synth.tissue import template
+from lvo.synth.tree import Branch
 from lvo.synth.tubes import densify
 
 __all__ = ["build_external", "build_plaques", "build_veins"]

@@ -4,11 +4,12 @@ A hemisphere is one case. The network's own mistakes and the registration's erro
 that of the whole chain, at the prevalence of the fitting set.
 """
 
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -71,12 +72,25 @@ def measure_cases(
         progress: told a line after every head.
     """
     cases = []
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for case in pool.map(partial(_measure_case, model_name), seeds):
-            if case is not None:
-                cases.append(case)
-            progress(f"{len(cases)} of {len(seeds)} heads measured")
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_signals_to_the_parent) as pool:
+        try:
+            for done, case in enumerate(pool.map(partial(_measure_case, model_name), seeds), 1):
+                if case is not None:
+                    cases.append(case)
+                progress(f"{done} of {len(seeds)} heads measured")
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in active_children():
+                worker.kill()
+                worker.join()
+            raise
     return tuple(cases)
+
+
+def _leave_signals_to_the_parent() -> None:
+    """A signal to the whole group must not fill the terminal with a traceback per process: the parent ends them."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _measure_case(model_name: str, seed: int) -> CallCase | None:

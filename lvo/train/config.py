@@ -37,8 +37,9 @@ class DataSettings(_Section, frozen=True):
     """What the network learns from.
 
     Args:
-        kind: what the crops of the seeds below show: "heads" for CT angiograms of synthetic heads, "tubes" for none but
-            random curved tubes without anatomy.
+        kind: what the crops of the seeds below show: "heads" for CT angiograms of synthetic heads, "cases" for heads with the
+            whole range of diseases, hard negatives and scanners, "tubes" for none but random curved tubes without anatomy.
+        topologies: generators of the arteries that "cases" draw from, "spline" or "grown"; leave one out to judge on it.
         spacing_mm: distance between voxels of the crops, the same along each axis.
         low_atlas_mm, high_atlas_mm: corners of the atlas box that is cropped (LPS: x left, y back, z head).
         training_seeds, validation_seeds: first seed and one past the last; they must not overlap.
@@ -47,7 +48,8 @@ class DataSettings(_Section, frozen=True):
         rotation_deg, shift_mm, scale: largest error of the registration that the network must bear, drawn per head.
     """
 
-    kind: Literal["heads", "tubes"] = "heads"
+    kind: Literal["heads", "cases", "tubes"] = "heads"
+    topologies: tuple[Literal["spline", "grown"], ...] = ("spline",)
     spacing_mm: Positive = 0.7
     low_atlas_mm: tuple[float, float, float] = ARTERY_BOX_ATLAS_MM[0]
     high_atlas_mm: tuple[float, float, float] = ARTERY_BOX_ATLAS_MM[1]
@@ -87,7 +89,7 @@ class DataSettings(_Section, frozen=True):
     @property
     def sha256(self) -> str:
         """Hash of the values that shape a crop: crops are cached under it."""
-        box = (self.spacing_mm, self.low_atlas_mm, self.high_atlas_mm, self.tube_edge)
+        box = (self.spacing_mm, self.low_atlas_mm, self.high_atlas_mm, self.tube_edge, self.topologies)
         return hashlib.sha256(msgspec.json.encode((box, self.rotation_deg, self.shift_mm, self.scale))).hexdigest()
 
 

@@ -153,6 +153,10 @@ def _describe(config: TrainConfig) -> str:
     """What the network was shown, in words."""
     if config.data.kind == "tubes":
         return "synthetic only: random tubes, no anatomy"
+    if config.data.kind == "cases":
+        drawn = " and ".join(config.data.topologies)
+        tubes = f"{config.data.tube_share:.0%} of the patches random tubes"
+        return f"synthetic only: scanned digital heads with disease and hard negatives, arteries {drawn}; {tubes}"
     return f"synthetic only: CT angiograms of digital heads; {config.data.tube_share:.0%} of the patches random tubes"
 
 

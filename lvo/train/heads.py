@@ -5,16 +5,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lvo.core.grid import Grid
 from lvo.core.pose import HeadPose
 from lvo.core.report import Side, Site
 from lvo.core.volume import Quantity, Volume
+from lvo.image.resample import resample
+from lvo.infer.window import AIR_HU
+from lvo.synth.acquire import Acquisition, acquire, heads_by_slice, scan_grid
+from lvo.synth.cases import Case
 from lvo.synth.head import Head, HeadSpec, Occlusion, make_head
-from lvo.synth.render import render_cta, vessel_labels
+from lvo.synth.render import VEIN_CLASS, class_labels, render_cta, vessel_labels
 from lvo.synth.scanner import Scanner
 from lvo.train.config import DataSettings
 from lvo.train.tubes import ARTERY, BACKGROUND, VEIN
 
-__all__ = ["HeadCase", "head_case", "render_head"]
+__all__ = ["HeadCase", "head_case", "render_head", "scan_case"]
 
 Rng = np.random.Generator
 
@@ -32,6 +37,7 @@ _PSF_FWHM_MM = (0.6, 1.4)
 _GRAIN_MM = (0.3, 0.8)
 _EDGE = (0.0, 0.4)
 _TILT_DEG = 15.0
+_BORDER_MM = 8.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +52,7 @@ class HeadCase:
         side, site: of the occlusion, None without one.
         cutoff_lps_mm: where the occluded artery stops, None without one.
         collateral_grade: 0 to 3.
+        classes: arteries by tree, veins and clot, of a scanned case; there `label` holds thin branches too.
     """
 
     hu: Volume
@@ -56,6 +63,7 @@ class HeadCase:
     site: Site | None
     cutoff_lps_mm: tuple[float, float, float] | None
     collateral_grade: int
+    classes: Volume | None = None
 
 
 def head_case(seed: int, settings: DataSettings) -> HeadCase:
@@ -84,6 +92,48 @@ def head_case(seed: int, settings: DataSettings) -> HeadCase:
         cutoff_lps_mm=truth.cutoff_lps_mm,
         collateral_grade=head.spec.collateral_grade,
     )
+
+
+def scan_case(case: Case, settings: DataSettings) -> HeadCase:
+    """Scan a case on the scanner's own slices and crop it as the pipeline would, registration error included."""
+    head = make_head(case.head)
+    pose = _misregistered(np.random.default_rng((case.seed, 4343)), head.pose, settings)
+    crop = pose.crop(settings.low_atlas_mm, settings.high_atlas_mm, spacing_mm=settings.spacing_mm)
+    box = (_widened(settings.low_atlas_mm, -_BORDER_MM), _widened(settings.high_atlas_mm, _BORDER_MM))
+    grid = scan_grid(head.pose, box, case.scan.spacing_kji_mm)
+    hu = resample(acquire(head, grid, case.scan), crop, fill=AIR_HU)
+    classes = _classes(head, crop, grid, case.scan)
+    artery = (classes > 0) & (classes < VEIN_CLASS)
+    label = np.select([classes == VEIN_CLASS, artery], [VEIN, ARTERY], BACKGROUND).astype(np.uint8)
+    truth = head.truth
+    return HeadCase(
+        hu=Volume(np.rint(hu.array).astype(np.int16), crop, Quantity.HU),
+        label=Volume(label, crop, Quantity.LABEL),
+        pose=pose,
+        true_pose=head.pose,
+        side=truth.side,
+        site=truth.site,
+        cutoff_lps_mm=truth.cutoff_lps_mm,
+        collateral_grade=case.head.collateral_grade,
+        classes=Volume(classes, crop, Quantity.LABEL),
+    )
+
+
+def _classes(head: Head, crop: Grid, grid: Grid, scan: Acquisition) -> NDArray[np.uint8]:
+    """Classes on the crop; after a movement they are where the slices show them."""
+    parts = heads_by_slice(head, grid, scan)
+    out = np.asarray(class_labels(parts[0][1], crop).array).copy()
+    if len(parts) > 1:
+        k = grid.to_kji(crop.to_lps_mm(np.moveaxis(np.indices(crop.shape_kji), 0, -1)))[..., 0]
+        for slices, here in parts[1:]:
+            later = k > slices.start - 0.5
+            out[later] = class_labels(here, crop).array[later]
+    return np.asarray(out, dtype=np.uint8)
+
+
+def _widened(corner: tuple[float, float, float], by_mm: float) -> tuple[float, float, float]:
+    """A corner of the atlas box moved along each axis: the registration error needs the room."""
+    return corner[0] + by_mm, corner[1] + by_mm, corner[2] + by_mm
 
 
 def render_head(seed: int, settings: DataSettings) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:

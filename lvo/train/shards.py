@@ -22,15 +22,19 @@ from lvo.train.tubes import tube_patch
 __all__ = ["Crop", "Kind", "ensure_crops", "load_crop", "render_crop", "save_crop", "shard_path"]
 
 
-Kind: TypeAlias = Literal["heads", "tubes", "cubes"]
+Kind: TypeAlias = Literal["heads", "cases", "tubes", "cubes"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crop:
-    """One training image: (K, J, I) HU as int16 and labels as uint8 (0 background, 1 artery, 2 vein)."""
+    """One training image: (K, J, I) HU as int16 and labels as uint8 (0 background, 1 artery, 2 vein).
+
+    Cases carry `classes` too: arteries by tree, veins and clot, as `lvo.synth.render.class_labels` codes them.
+    """
 
     hu: NDArray[np.int16]
     label: NDArray[np.uint8]
+    classes: NDArray[np.uint8] | None = None
 
 
 def render_crop(seed: int, settings: DataSettings, kind: Kind) -> Crop:
@@ -39,12 +43,19 @@ def render_crop(seed: int, settings: DataSettings, kind: Kind) -> Crop:
     Args:
         seed: of everything random in it.
         settings: what it looks like.
-        kind: "heads" and "tubes" cover the atlas box; "cubes" are tubes in a cube.
+        kind: "heads", "cases" and "tubes" cover the atlas box; "cubes" are tubes in a cube.
     """
     if kind == "heads":
         from lvo.train.heads import render_head
 
         return Crop(*render_head(seed, settings))
+    if kind == "cases":
+        from lvo.synth.cases import draw_case, split_of
+        from lvo.train.heads import scan_case
+
+        scanned = scan_case(draw_case(seed, split_of(seed), topologies=settings.topologies), settings)
+        parts = (scanned.hu.array.astype(np.int16), scanned.label.array.astype(np.uint8))
+        return Crop(*parts, None if scanned.classes is None else scanned.classes.array.astype(np.uint8))
     shape = (settings.tube_edge,) * 3 if kind == "cubes" else settings.shape_kji
     hu, label = tube_patch(np.random.default_rng(seed), (shape[0], shape[1], shape[2]), settings.spacing_mm)
     return Crop(np.round(hu).astype(np.int16), label)
@@ -59,7 +70,10 @@ def save_crop(path: Path, crop: Crop) -> None:
     """Write a crop, all or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part.npz")
-    np.savez_compressed(temporary, hu=crop.hu, label=crop.label)
+    if crop.classes is None:
+        np.savez_compressed(temporary, hu=crop.hu, label=crop.label)
+    else:
+        np.savez_compressed(temporary, hu=crop.hu, label=crop.label, classes=crop.classes)
     temporary.replace(path)
 
 
@@ -71,7 +85,7 @@ def load_crop(path: Path) -> Crop:
     """
     try:
         with np.load(path) as stored:
-            return Crop(stored["hu"], stored["label"])
+            return Crop(stored["hu"], stored["label"], stored.get("classes"))
     except (OSError, KeyError, ValueError) as error:
         msg = f"{path} is not a readable crop; delete it, and it is rendered again"
         raise InputError(msg) from error

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from lvo.core.report import Side, Site
-from lvo.synth.arteries import build_arteries, draw_variants
+from lvo.synth.arteries import build_arteries
 from lvo.synth.disease import COLLATERAL_FILLING, Occlusion
 from lvo.synth.head import Head, HeadSpec, make_head
+from lvo.synth.tree import draw_variants
 from lvo.synth.tubes import arc_length
 
 PLACES = [

@@ -1,12 +1,18 @@
 """A case is one head, seen through a wrong but bounded registration, with the truth that belongs to it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from lvo.core.report import Side
+from lvo.synth.acquire import Acquisition, Jolt
+from lvo.synth.cases import draw_case
+from lvo.synth.render import VEIN_CLASS
 from lvo.train.config import DataSettings
-from lvo.train.heads import head_case, render_head
+from lvo.train.heads import head_case, render_head, scan_case
+from lvo.train.shards import load_crop, render_crop, save_crop
 from lvo.train.tubes import ARTERY, VEIN
 
 SETTINGS = DataSettings(spacing_mm=1.1, low_atlas_mm=(-45.0, -35.0, -35.0), high_atlas_mm=(40.0, 30.0, 5.0))
@@ -66,3 +72,43 @@ def test_without_registration_error_the_pose_is_the_true_one():
     case = head_case(3000, exact)
     np.testing.assert_allclose(case.pose.atlas_from_lps, case.true_pose.atlas_from_lps, atol=1e-9)
     assert case.hu.grid.spacing_kji_mm == pytest.approx((1.1, 1.1, 1.1))
+
+
+@pytest.fixture(scope="module")
+def moved():
+    """A case whose head moves within the scan."""
+    jolt = Jolt(0.5, (0.0, 0.0, 6.0), (0.0, 5.0, 0.0))
+    case = draw_case(10_000)
+    case = dataclasses.replace(case, scan=Acquisition((1.5, 1.0, 1.0), scanner=case.scan.scanner, jolts=(jolt,)))
+    return case, scan_case(case, SETTINGS)
+
+
+def test_a_scanned_case_is_the_same_every_time(moved):
+    case, scanned = moved
+    again = scan_case(case, SETTINGS)
+    np.testing.assert_array_equal(again.hu.array, scanned.hu.array)
+    np.testing.assert_array_equal(again.classes.array, scanned.classes.array)
+    assert (scanned.site, scanned.side) == (case.head.occlusion.site, case.head.occlusion.side)
+
+
+def test_labels_of_a_moved_head_lie_where_the_slices_show_it(moved):
+    """Above and below the jolt arteries are bright at their labels: the median is far above brain (about 40 HU)."""
+    _, scanned = moved
+    hu, classes = scanned.hu.array, scanned.classes.array
+    middle = hu.shape[0] // 2
+    for part in (slice(None, middle - 2), slice(middle + 2, None)):
+        artery = (classes[part] > 0) & (classes[part] < VEIN_CLASS)
+        assert artery.sum() > 100
+        assert np.median(hu[part][artery]) > 110.0
+    np.testing.assert_array_equal(scanned.label.array == ARTERY, (classes > 0) & (classes < VEIN_CLASS))
+    np.testing.assert_array_equal(scanned.label.array == VEIN, classes == VEIN_CLASS)
+
+
+def test_a_crop_of_a_case_keeps_its_classes(tmp_path):
+    settings = replace(SETTINGS, kind="cases", low_atlas_mm=(-25.0, -20.0, -25.0), high_atlas_mm=(25.0, 20.0, -5.0))
+    crop = render_crop(10_001, settings, "cases")
+    save_crop(tmp_path / "crop.npz", crop)
+    loaded = load_crop(tmp_path / "crop.npz")
+    np.testing.assert_array_equal(loaded.classes, crop.classes)
+    assert set(np.unique(crop.label)) <= {0, ARTERY, VEIN}
+    assert crop.classes.max() >= 1
