@@ -6,7 +6,7 @@ settings goes into every report.
 
 import hashlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -42,15 +42,22 @@ class PerfusionSettings(_Section, frozen=True):
     """How CT perfusion is turned into maps and volumes.
 
     Args:
+        method: of deconvolution: block-circulant SVD, oscillation-limited SVD, or Tikhonov (`lvo.perfusion.deconvolve`).
         svd_threshold: frequencies of the arterial curve below this fraction of the strongest are not inverted
             (Wu 2003, doi:10.1002/mrm.10522; 0.1 to 0.2 in CT practice).
+        oscillation_index: residues that oscillate more are truncated more by the oscillation-limited SVD (same source;
+            0.035 as in dsc-mri-toolbox).
+        tikhonov_lambda: frequencies of this fraction of the strongest are inverted by half (Fieselmann 2011,
+            doi:10.1155/2011/467563).
+        match_curves: CBV, MTT, CBF and delay by model matching (`lvo.perfusion.match`), Tmax by deconvolution near the matched
+            arrival; else everything by deconvolution, and no delay.
+        adapt_to_noise: make threshold and lambda up to twice as large when the curves are noisy.
         tmax_hypoperfusion_s: tissue with a larger Tmax is hypoperfused (DEFUSE 3, doi:10.1056/NEJMoa1713973).
         core_rcbf: hypoperfused tissue below this fraction of the CBF of normal tissue is core (same source).
-        match_curves: read CBF from the dictionary curve closest to each tissue curve instead of the noisy curve itself.
-        flow_svd_threshold: the same fraction for CBF when curves are matched, which leaves little noise to fear. 0.03 has
-            the least error on both families of residues tried (Kudo tiles and gamma-distributed transit times).
-        smoothing_sigma_mm: in-plane Gaussian over tissue before deconvolution; 0 switches it off. 3 mm brings
-            5 HU of noise with a grain of 1 mm, usual at perfusion dose, to 1.6 HU.
+        smoothing_sigma_mm: reach of the mean over tissue that fills alike, in plane, before flow and volume are read; 0
+            switches it off. 3 mm is the thickness of the cortex.
+        timing_sigma_mm: the same before Tmax and delay, which noise spoils more and which change less from place to place.
+            6 mm brings 5 HU of noise with a grain of 1 mm, usual at perfusion dose, to 0.9 HU, borders included.
         min_cluster_ml: smaller hypoperfused islands are taken for noise and left out.
         min_bolus_hu: the vessels must enhance by this much, or there was no bolus. The weakest vein in 62 stroke scans
             (ISLES 2018) rises by 44 HU.
@@ -58,12 +65,16 @@ class PerfusionSettings(_Section, frozen=True):
         min_duration_s: shorter records are refused.
     """
 
+    method: Literal["bcsvd", "osvd", "tikhonov"] = "bcsvd"
     svd_threshold: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 0.1
+    oscillation_index: Positive = 0.035
+    tikhonov_lambda: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 0.1
+    match_curves: bool = True
+    adapt_to_noise: bool = True
     tmax_hypoperfusion_s: Positive = 6.0
     core_rcbf: Fraction = 0.30
-    match_curves: bool = True
-    flow_svd_threshold: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 0.03
     smoothing_sigma_mm: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] = 3.0
+    timing_sigma_mm: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] = 6.0
     min_cluster_ml: Annotated[float, msgspec.Meta(ge=0.0)] = 3.0
     min_bolus_hu: Positive = 20.0
     min_frames: Annotated[int, msgspec.Meta(ge=4)] = 10
@@ -71,10 +82,29 @@ class PerfusionSettings(_Section, frozen=True):
 
 
 class OutputSettings(_Section, frozen=True):
-    """Which files a run leaves beside result.json, report.html and run.json."""
+    """Which files a run leaves beside result.json, report.html and run.json.
+
+    Args:
+        maps: NIfTI files.
+        dicom: any DICOM object; the others choose among them.
+        sr: structured report.
+        seg: segmentations.
+        parametric_maps: perfusion maps as numbers.
+        captures: pictures.
+        presentation: presentation state that marks the suspected site.
+        key_objects: list of the images to open first.
+        pdf: summary.
+    """
 
     maps: bool = True
     dicom: bool = True
+    sr: bool = True
+    seg: bool = True
+    parametric_maps: bool = True
+    captures: bool = True
+    presentation: bool = True
+    key_objects: bool = True
+    pdf: bool = True
 
 
 class Config(_Section, frozen=True):

@@ -24,10 +24,10 @@ from lvo.dicom.write import SourceSeries, Stamp, write_results
 from lvo.errors import InputError, OutputError
 from lvo.infer import load_model
 from lvo.infer.call_head import load_call_head
+from lvo.nifti.volumes import write_nifti
 from lvo.pipeline import Analysis, Models, analyze
 from lvo.report.figures import draw_figures
 from lvo.report.html import render_html
-from lvo.report.nifti import write_nifti
 from lvo.report.pdf import render_pdf
 from lvo.report.result import quality_notes, result_document, result_text, software_versions, status_of
 
@@ -92,7 +92,7 @@ def run_study(study: Study, models: Models, request: Request) -> RunResult:
     with _complete_folder(request.out_dir / study.study_instance_uid) as folder:
         analysis = analyze(study, models, request.config, clinical=request.clinical, roles=request.roles)
         start = time.perf_counter()
-        document = _write(analysis, folder, request.config)
+        document = _write(analysis, folder, request)
         _write_run(analysis.report, request.config, folder, writing_s=round(time.perf_counter() - start, 3))
     return RunResult(request.out_dir / study.study_instance_uid, document, analysis.report, _exit_status(analysis.report))
 
@@ -106,8 +106,8 @@ def _exit_status(report: Report) -> int:
     return NOT_ASSESSABLE if unjudged else ANALYSED
 
 
-def _write(analysis: Analysis, folder: Path, config: Config) -> Mapping[str, object]:
-    report = analysis.report
+def _write(analysis: Analysis, folder: Path, request: Request) -> Mapping[str, object]:
+    report, config = analysis.report, request.config
     outputs = [Output("result", "result.json"), Output("run", "run.json"), Output("html", "report.html")]
     figures = draw_figures(report)
     (folder / "images").mkdir()
@@ -125,13 +125,18 @@ def _write(analysis: Analysis, folder: Path, config: Config) -> Mapping[str, obj
             figures=figures,
             pdf=render_pdf(report, figures, created=created),
             folder=folder,
-            stamp=Stamp(created, lambda: f"2.25.{uuid.uuid4().int}"),  # PS3.5 B.2: UID from a UUID
-            location_sop_instance_uid=slice_uid,
+            stamp=Stamp.of(created, analysis.study, report, asked=_asked(request)),
+            wanted=config.outputs,
         )
     document = result_document(report, outputs=outputs, location_sop_instance_uid=slice_uid)
     (folder / "result.json").write_text(result_text(document), encoding="utf-8")
     (folder / "report.html").write_text(render_html(report, document, figures), encoding="utf-8")
     return document
+
+
+def _asked(request: Request) -> list[str]:
+    """What changes a result beside images, settings and models."""
+    return [f"part {role}" for role in request.roles] + [f"fact {name} {value}" for name, value in request.clinical.items()]
 
 
 def _sources(analysis: Analysis) -> dict[Role, SourceSeries]:

@@ -15,7 +15,9 @@ from lvo.core.report import (
     CriterionCheck,
     CtaResult,
     Curve,
+    CurveCandidate,
     Finding,
+    HeadMotion,
     ModelUse,
     PerfusionResult,
     QualityNote,
@@ -25,6 +27,7 @@ from lvo.core.report import (
     Side,
     Site,
     TerritoryVolume,
+    TimeToPeakFallback,
 )  # fmt: skip
 from lvo.core.study import Role
 from lvo.core.volume import Quantity, Volume
@@ -69,7 +72,7 @@ class ReportPhantom:
         return Grid.from_axes(shape, spacing, origin_lps_mm=origin, axes_lps=OBLIQUE_AXES_LPS, frame_of_reference_uid=uid)
 
     def volumes(self) -> dict[str, Volume]:
-        """CTA, artery probability and brain mask."""
+        """CTA, artery probability and brain mask; the unenhanced CTP."""
         grid = self.grid(Role.CTA)
         points = _points(grid)
         radius = _ellipsoid(points)
@@ -87,7 +90,22 @@ class ReportPhantom:
             "cta": Volume(hu.round().astype(np.int16), grid, Quantity.HU),
             "arteries": Volume(arteries, grid, Quantity.PROBABILITY),
             "brain": Volume(radius < 0.93, grid, Quantity.MASK),
+            "ctp": self.baseline(),
         }
+
+    def baseline(self) -> Volume:
+        """Grey brain in a skull, on the CTP grid."""
+        grid = self.grid(Role.CTP)
+        radius = _ellipsoid(_points(grid))
+        hu = np.select([radius < 0.93, radius < 1.05, radius < 1.12], [35.0, 1100.0, 40.0], -1000.0)
+        return Volume(hu.astype(np.float32), grid, Quantity.HU)
+
+    def fallback(self) -> TimeToPeakFallback:
+        """Late tissue on the patient's left."""
+        maps = self.maps()
+        late = maps["hypoperfusion"]
+        ml = float(late.array.sum()) * late.grid.voxel_ml
+        return TimeToPeakFallback(4.5, ml, 0.0, maps["tmax"], late)
 
     def maps(self) -> dict[str, Volume]:
         """Perfusion maps with a lesion on the patient's left: core inside hypoperfusion."""
@@ -136,12 +154,22 @@ class ReportPhantom:
         ml = maps["core"].grid.voxel_ml
         core, hypo = (float(maps[name].array.sum()) * ml for name in ("core", "hypoperfusion"))
         times = np.arange(0.0, 60.0, 1.5)
+        aif, vof = _curve(times, 14.0, 62.0), _curve(times, 20.0, 240.0)
+        beside = tuple(np.add(CENTER_LPS_MM, (30.0, 0.0, 0.0)).tolist())
+        measures = {"peak_hu": 62.0, "arrival_s": 9.5, "width_s": 8.0, "roughness": 0.05}
+        shift_mm = np.where(np.arange(times.size) == 12, 4.4, 0.3)
         return PerfusionResult(
             core_ml=core, hypoperfusion_ml=hypo, mismatch_ml=hypo - core, mismatch_ratio=hypo / core, hir=0.31, cbv_index=0.82,
             side=Side.LEFT, volumes_ml={"tmax>6": hypo, "tmax>10": 0.31 * hypo, "rcbf<30": core},
-            thresholds={"tmax_hypoperfusion_s": 6.0, "core_rcbf": 0.3}, aif=_curve(times, 14.0, 62.0),
-            vof=_curve(times, 20.0, 240.0),
+            thresholds={"tmax_hypoperfusion_s": 6.0, "core_rcbf": 0.3}, aif=aif, vof=vof,
             maps=maps, notes=(QualityNote("aif-partial-volume", Severity.WARNING, "The AIF peak is low against the VOF."),),
+            candidates=(
+                CurveCandidate("aif", Curve(times, 0.5 * aif.enhancement_hu, beside, 4), False, 0.44, measures),
+                CurveCandidate("aif", aif, True, 0.87, measures), CurveCandidate("vof", vof, True, 0.91, measures),
+            ),
+            motion=HeadMotion(times, shift_mm, 0.4 * shift_mm, shift_mm < 4.0, corrected=True),
+            methods={"cbf": "oscillation-limited SVD", "delay": "model matching"},
+            measures={"duration_s": 58.5, "interval_s": 1.5, "noise_hu": 2.3456, "brain_ml": 1012.34},
         )  # fmt: skip
 
     def report(self, *, call: Call = Call.SUSPECTED) -> Report:
@@ -159,9 +187,11 @@ class ReportPhantom:
                 Criterion(
                     "DEFUSE 3", "doi:10.1056/NEJMoa1713973", "2018-02-22", None,
                     (
-                        CriterionCheck("core volume (mL)", 20.6, "< 70", True),
-                        CriterionCheck("mismatch ratio", 1.2, ">= 1.8", False),
-                        CriterionCheck("hours since onset", None, "6 to 16", None),
+                        CriterionCheck("core volume", 20.62344, "core_ml < 70", True),
+                        CriterionCheck("mismatch ratio", 1.2, "mismatch_ratio >= 1.8", False),
+                        CriterionCheck(
+                            "time since onset", None, "onset_to_imaging_h >= 6 and onset_to_imaging_h <= 16", None
+                        ),
                     ),
                 ),
             ),

@@ -193,7 +193,7 @@ def test_a_second_run_replaces_the_result_and_leaves_nothing_else(analysed, stud
     assert json.loads((folder / "result.json").read_text())["cta"]["state"] == "absent"
 
 
-def test_a_zip_gives_the_same_perfusion_as_its_folder(study, tmp_path):
+def test_a_zip_gives_the_same_perfusion_as_its_folder_and_the_same_uids(study, tmp_path):
     archive = tmp_path / "study.zip"
     with zipfile.ZipFile(archive, "w") as packed:
         for path in study.rglob("*"):
@@ -202,8 +202,10 @@ def test_a_zip_gives_the_same_perfusion_as_its_folder(study, tmp_path):
     for number, source in enumerate((study, archive)):
         out = tmp_path / str(number)
         assert lvo("run", source, "--out", out, "--only", "ctp", "--quiet").returncode == 0
-        results.append(result_of(out)["perfusion"])
-    assert results[0] == results[1]
+        results.append(result_of(out))
+    assert results[0]["perfusion"] == results[1]["perfusion"]
+    assert [output for output in results[0]["outputs"] if output["sop_instance_uid"]]
+    assert results[0]["outputs"] == results[1]["outputs"], "a rerun replaces its objects in the PACS"
 
 
 def test_a_missing_slice_makes_the_angiogram_not_assessable_and_never_negative(study, tmp_path):

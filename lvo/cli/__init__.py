@@ -14,6 +14,7 @@ __all__ = ["main"]
 COMMANDS = {
     "run": "Analyse studies: DICOM in, finding, maps, report and DICOM results out.",
     "inspect": "Show the series of a study: role, geometry, why chosen or not.",
+    "maps": "Make perfusion maps for research: NIfTI or DICOM in, NIfTI maps out.",
     "phantom": "Write a synthetic DICOM study whose truth is known.",
     "train": "Train the artery network on synthetic heads.",
     "export": "Turn a trained network into a checked ONNX model.",

@@ -1,19 +1,37 @@
-"""The one boundary where exceptions turn into a line on stderr and an exit status."""
+"""The boundary of the commands: paths on the way in; on the way out, exceptions as a line on stderr and an exit status."""
 
+import os
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from lvo.errors import LvoError, UsageError
 
-__all__ = ["FAILED", "WRONG_USAGE", "guarded"]
+__all__ = ["FAILED", "WRONG_USAGE", "GivenPath", "guarded"]
 
 FAILED, WRONG_USAGE = 1, 2
 """Exit status of the contract."""
 
 T = TypeVar("T")
+
+
+class GivenPath(click.Path):
+    """A path that is not empty: an unset variable of a script must not mean the folder one happens to be in."""
+
+    def __init__(self, *, file_okay: bool = True, dir_okay: bool = True) -> None:
+        """As `click.Path`, for `pathlib.Path`."""
+        super().__init__(file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """Refuse an empty text with exit status 2."""
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def guarded(action: Callable[[], T], *, prefix: str = "lvo", debug: bool = False) -> tuple[T | None, int]:

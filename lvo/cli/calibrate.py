@@ -1,9 +1,10 @@
 """`lvo calibrate`: fit the call on maps of the installed network."""
 
-import sys
 from pathlib import Path
 
 import click
+
+from lvo.cli.boundary import GivenPath
 
 FIRST_SEED = 2000
 """Seeds 2000 to 2999 belong to the call: neither the network nor the tests see those heads."""
@@ -13,9 +14,12 @@ FIRST_SEED = 2000
 @click.option("--model", default="arteries", show_default=True, help="Network whose maps are judged.")
 @click.option("--heads", type=click.IntRange(50, 1000), default=200, show_default=True, help="How many synthetic heads.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
-@click.option("--cases", type=click.Path(path_type=Path), help="File that keeps the measured cases; read again if it is there.")
+@click.option("--cases", type=GivenPath(), help="File that keeps the measured cases; read again if it is there.")
 def command(*, model: str, heads: int, workers: int, cases: Path | None) -> None:
     """Fit the call (the last, logistic step) on synthetic heads, and write it beside the network. Needs lvo[train]."""
+    from lvo.train import require_extra
+
+    require_extra()
     import msgspec
 
     from lvo.infer.call_head import save_call_head
@@ -26,8 +30,8 @@ def command(*, model: str, heads: int, workers: int, cases: Path | None) -> None
     if cases is not None and cases.exists():
         measured = msgspec.json.decode(cases.read_bytes(), type=tuple[CallCase, ...])
     else:
-        show = (lambda text: click.echo(text, err=True)) if sys.stderr.isatty() else (lambda _: None)
-        measured = measure_cases(model, range(FIRST_SEED, FIRST_SEED + heads), workers=workers, progress=show)
+        seeds = range(FIRST_SEED, FIRST_SEED + heads)
+        measured = measure_cases(model, seeds, workers=workers, progress=lambda text: click.echo(text, err=True))
         if cases is not None:
             cases.write_bytes(msgspec.json.encode(measured))
     head, quality = fit_call(measured, network=network)

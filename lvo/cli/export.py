@@ -4,13 +4,15 @@ from pathlib import Path
 
 import click
 
+from lvo.cli.boundary import GivenPath
+
 __all__ = ["command"]
 
 
 @click.command(name="export", help="Turn a trained network into a checked ONNX model (needs the train extra).")
-@click.option("--checkpoint", type=click.Path(path_type=Path, dir_okay=False), required=True, help="best.pt of `lvo train`.")
+@click.option("--checkpoint", type=GivenPath(dir_okay=False), required=True, help="best.pt of `lvo train`.")
 @click.option("--name", required=True, help="Name of the model, e.g. arteries.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("models"), show_default=True)
+@click.option("--out", type=GivenPath(file_okay=False), default=Path("models"), show_default=True)
 def command(checkpoint: Path, name: str, out: Path) -> None:
     """Export; refuses a model that does not give in onnxruntime what it gave in torch."""
     from lvo.train import require_extra

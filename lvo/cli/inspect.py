@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lvo.cli.boundary import GivenPath
+
 if TYPE_CHECKING:
     from lvo.core.study import Study
     from lvo.dicom.select import Selection
@@ -15,7 +17,7 @@ __all__ = ["command"]
 
 
 @click.command("inspect")
-@click.argument("paths", metavar="STUDY...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="STUDY...", nargs=-1, required=True, type=GivenPath())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(paths: tuple[Path, ...], *, as_json: bool) -> None:
     """Show the series of a study: role, geometry, why chosen or not.
@@ -50,7 +52,7 @@ def _plain(study: "Study", selection: "Selection") -> dict[str, Any]:
             for row in selection.rows
         ],
         "missing": [text for text in (selection.missing_cta, selection.missing_ctp) if text],
-        "notes": list(study.notes),
+        "notes": [note.text for note in study.notes],
     }
 
 
@@ -73,6 +75,6 @@ def _print(found: Sequence[tuple["Study", "Selection"]]) -> None:
             cells = (number, row.description, str(row.n_instances), row.geometry, row.role.value, used, row.reason)
             table.add_row(*map(escape, cells))
         console.print(table)
-        for text in (selection.missing_cta, selection.missing_ctp, *study.notes):
+        for text in (selection.missing_cta, selection.missing_ctp, *(note.text for note in study.notes)):
             if text:
                 console.print(escape(text), highlight=False)

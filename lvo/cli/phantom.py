@@ -1,9 +1,7 @@
 """`lvo phantom`: write a synthetic study in DICOM, with its truth beside it."""
 
 import json
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,7 +12,9 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, cast
 import click
 
 from lvo import RESEARCH_USE_ONLY, __version__
-from lvo.errors import OutputError, UsageError
+from lvo.cli.boundary import GivenPath
+from lvo.cli.folders import new_folder
+from lvo.errors import UsageError
 
 if TYPE_CHECKING:
     from lvo.dicom.source import SeriesHeader, StudyHeader
@@ -51,7 +51,7 @@ class _Options(TypedDict):
 
 @click.command(name="phantom")
 @click.argument("kind", type=click.Choice(list(SERIES_OF)))
-@click.option("--out", "out_dir", required=True, type=click.Path(path_type=Path), help="Folder to make: new or empty.")
+@click.option("--out", "out_dir", required=True, type=GivenPath(), help="Folder to make: new or empty.")
 @click.option("--occlusion", default="none", show_default=True, help="left-M1, right-ICA-T, BA, none, ...")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0), help="Of anatomy, bolus and noise.")
 @click.option("--collateral", default=2, show_default=True, type=click.IntRange(0, 3), help="Filling beyond the occlusion.")
@@ -68,7 +68,7 @@ def command(*, kind: str, out_dir: Path, as_json: bool, **options: Unpack[_Optio
 
     spec = _spec(options)
     names = SERIES_OF[cast("Kind", kind)]
-    with _whole_or_nothing(out_dir) as folder:
+    with new_folder(out_dir) as folder:
         study = SyntheticStudy(spec)
         series = _write_series(study, names, folder)
         truth = _truth_document(study, spec, series)
@@ -177,36 +177,6 @@ def _triple(text: str, option: str) -> tuple[float, float, float]:
         msg = f"{option} takes three numbers like 10,-5,0; got {text!r}"
         raise UsageError(msg) from error
     return x, y, z
-
-
-@contextmanager
-def _whole_or_nothing(out_dir: Path) -> Iterator[Path]:
-    """A temporary sibling that becomes `out_dir` at the end, or disappears.
-
-    Raises:
-        UsageError: the folder holds something already.
-        OutputError: it cannot be made.
-    """
-    try:
-        if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
-            msg = f"--out {out_dir} is not empty; give a new folder, nothing is overwritten"
-            raise UsageError(msg)
-        out_dir.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}.", dir=out_dir.parent))
-    except OSError as error:
-        msg = f"{out_dir} cannot be written: {error.strerror}"
-        raise OutputError(msg) from error
-    try:
-        yield folder
-        folder.chmod(0o755)
-        folder.replace(out_dir)
-    except OutputError:
-        raise
-    except OSError as error:
-        msg = f"{out_dir} cannot be written: {error.strerror or error}"
-        raise OutputError(msg) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

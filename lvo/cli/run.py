@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from lvo.cli.boundary import guarded
+from lvo.cli.boundary import GivenPath, guarded
 from lvo.cli.summary import summary_lines
 from lvo.errors import UsageError
 
@@ -17,10 +17,10 @@ PARTS = {"cta": ("cta", "ncct"), "ctp": ("ctp", "ncct")}
 
 
 @click.command(name="run")
-@click.argument("studies", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", "out_dir", required=True, type=click.Path(path_type=Path), help="Receives one folder per study.")
-@click.option("--config", "config_path", type=click.Path(path_type=Path), envvar="LVO_CONFIG", help="Settings (TOML).")
-@click.option("--clinical", "clinical_path", type=click.Path(path_type=Path), help="Clinical facts for selection rules (JSON).")
+@click.argument("studies", nargs=-1, required=True, type=GivenPath())
+@click.option("--out", "out_dir", required=True, type=GivenPath(), help="Receives one folder per study.")
+@click.option("--config", "config_path", type=GivenPath(), envvar="LVO_CONFIG", help="Settings (TOML).")
+@click.option("--clinical", "clinical_path", type=GivenPath(), help="Clinical facts for selection rules (JSON).")
 @click.option("--only", type=click.Choice(sorted(PARTS)), help="Analyse only this part.")
 @click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout; everything else goes to stderr.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
@@ -63,7 +63,8 @@ def command(
                 continue
             documents.append(result.document)
             if not quiet:
-                click.echo("\n".join(summary_lines(result.report, result.folder)), err=as_json)
+                lines = summary_lines(result.report, result.folder, label=label if len(found) > 1 else "")
+                click.echo("\n".join(lines), err=as_json)
     if as_json and documents:
         click.echo(json.dumps(documents[0] if len(found) == 1 else documents, indent=2))
     return status
@@ -80,13 +81,21 @@ def read_clinical(path: Path | None) -> dict[str, float | str | None]:
     if path is None:
         return {}
     try:
-        return clinical_facts(json.loads(path.read_text(encoding="utf-8"))).measurements()
+        return clinical_facts(json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)).measurements()
     except OSError as error:
         msg = f"clinical facts {path} cannot be read: {error.strerror}"
         raise UsageError(msg) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except UsageError:
+        raise
+    except ValueError as error:
         msg = f"clinical facts {path} are not JSON: {error}"
         raise UsageError(msg) from error
+
+
+def _no_constant(name: str) -> float:
+    """Refuse NaN and Infinity, which Python's reader takes for numbers."""
+    msg = f"{name} is no number; leave out what is not known"
+    raise ValueError(msg)
 
 
 @contextmanager

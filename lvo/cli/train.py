@@ -4,15 +4,15 @@ from pathlib import Path
 
 import click
 
+from lvo.cli.boundary import GivenPath
+
 __all__ = ["command"]
 
 
 @click.command(name="train", help="Train the artery network on synthetic heads (needs the train extra).")
-@click.option("--config", "config_path", type=click.Path(path_type=Path), required=True, help="Training configuration, TOML.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for checkpoints and logs.")
-@click.option(
-    "--cache", type=click.Path(path_type=Path, file_okay=False), help="Folder for rendered crops; OUT/crops if omitted."
-)
+@click.option("--config", "config_path", type=GivenPath(), required=True, help="Training configuration, TOML.")
+@click.option("--out", type=GivenPath(file_okay=False), required=True, help="Folder for checkpoints and logs.")
+@click.option("--cache", type=GivenPath(file_okay=False), help="Folder for rendered crops; OUT/crops if omitted.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that render crops.")
 @click.option("--resume", is_flag=True, help="Continue the run in OUT.")
 @click.option("--render-only", is_flag=True, help="Render the crops and stop.")

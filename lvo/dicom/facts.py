@@ -15,7 +15,13 @@ from lvo.dicom.headers import Header, read_header
 from lvo.dicom.load import frame_of_reference, positions_of
 from lvo.errors import GeometryError
 
-__all__ = ["Facts", "gather"]
+__all__ = ["MIN_COVERAGE_MM", "MIN_SLICES", "Facts", "gather"]
+
+MIN_COVERAGE_MM = 60.0
+"""A shorter scan does not hold the circle of Willis with the M1 and M2 segments on both sides in any pose."""
+
+MIN_SLICES = 5
+"""Fewer slice positions are no scan of a head."""
 
 CT_IMAGES = frozenset({"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
 """CT, Enhanced CT and Legacy Converted Enhanced CT Image Storage (PS3.4 B.5)."""
@@ -28,6 +34,7 @@ _REFORMATS = frozenset(
 )
 _ANGIOGRAM = re.compile(r"\b(CTA|ANGIO\w*|ARTERI\w*|ART|CAROTID\w*|COW|WILLIS)\b")
 _PLAIN = re.compile(r"\b(NON ?CON\w*|NON ?ENH\w*|NCCT|NECT|NC|W/O|WO|WITHOUT|PLAIN|NATIVE?|UNENHANCED|SANS|OHNE)\b")
+_MONITORING = re.compile(r"\b(PRE ?MONITOR\w*|MONITOR\w*|TRACK\w*|TEST|BOLUS\w*|TIMING|SMART ?PREP|SURE ?START|LOCATOR)\b")
 _LATE = re.compile(r"\b(VENOUS|VEN|DELAY\w*|LATE|CTV|PHASE ?[23]|POST)\b")
 _PERFUSION = re.compile(r"\b(CTP|VPCT|PERF\w*|DYN\w*)\b")
 _DERIVED = re.compile(
@@ -36,6 +43,7 @@ _DERIVED = re.compile(
 )  # not DOSE or SUMMARY alone: "HEAD LOW DOSE" is a protocol
 _BODY = re.compile(r"\b(CHEST|THORAX|ABDOMEN|PELVIS|HEART|LUNG|LEG|KNEE|HIP|FOOT|HAND|SHOULDER|LSPINE|TSPINE)\b")
 _HEAD = re.compile(r"\b(HEAD|BRAIN|SKULL|NECK|CEREBR\w*|CAROTID\w*|HEADNECK|CRAN\w*|INTRACRAN\w*|COW|WILLIS|STROKE)\b")
+_FRAGMENT_MM = 3.0  # slices that watch the bolus arrive are 5 to 10 mm thick
 _NO_AGENT = frozenset({"NONE", "NO", "N", "N/A", "NA", "0", "-", "WITHOUT", "W/O", "NO CONTRAST", "WITHOUT CONTRAST"})
 _SHARP_FROM = 50  # Siemens kernels count from 10 (smooth) to 90 (sharp); 50 and above are for bone and lung
 _SHARP_NAMES = frozenset({"BONE", "BONEPLUS", "EDGE", "LUNG", "DETAIL", "D", "E", "YB", "YC", "YD", "L"})  # GE; Philips
@@ -161,6 +169,17 @@ class Facts:
         return bool(said) and not _ANGIOGRAM.search(said[0])
 
     @property
+    def is_fragment(self) -> bool:
+        """Whether it is evidently an angiogram, of which too little is left to show the circle of Willis.
+
+        Slices that watch the bolus arrive are as few, but thick, and named for it.
+        """
+        short = self.n_positions < MIN_SLICES or self.coverage_mm < MIN_COVERAGE_MM
+        thickness_mm = max((frame.thickness_mm for frame in self.frames if frame.thickness_mm), default=self.distance_mm)
+        thin = thickness_mm <= _FRAGMENT_MM
+        return short and thin and self.n_times == 1 and self.says_angiogram and not _MONITORING.search(self.words)
+
+    @property
     def late(self) -> bool:
         """Whether the description suggests a venous or late phase."""
         return bool(_LATE.search(self.described))
@@ -206,14 +225,15 @@ class Facts:
         between_rows, between_columns = self.unit.pixel_spacing_ji_mm
         gaps = np.diff(self.stack.depth_mm)
         even = self.spacing is not None and self.spacing.even
-        distance = f"x{self.distance_mm:.2f}" if even else f"x{gaps.min():.2f} to {gaps.max():.2f}" if gaps.size else ""
+        gap_texts = [f"{gap:.2f}" for gap in (gaps.min(), gaps.max())] if gaps.size else []
+        distance = f"x{self.distance_mm:.2f}" if even else "x" + " to ".join(dict.fromkeys(gap_texts)) if gap_texts else ""
         parts = [f"{columns}x{rows}x{self.n_positions}", f"{between_columns:.2f}x{between_rows:.2f}{distance} mm"]
         if self.n_times > 1:
-            parts.insert(1, f"{self.n_times} times")
+            parts.insert(1, f"{self.n_times} images per position")
         if self.unit.plane != "axial":
             parts.append(self.unit.plane)
         if self.stack.tilt_deg:
-            parts.append(f"tilt {self.stack.tilt_deg:.1f} deg")
+            parts.append(f"gantry tilted by {self.stack.tilt_deg:.1f} degrees")
         return ", ".join(parts)
 
 
@@ -240,6 +260,7 @@ def gather(series: SeriesRef) -> Facts:
             spacing = slice_spacing(stack, allow_uneven=True)
     except GeometryError as error:
         problem = str(error)
+    problem = problem or _cut_short(headers)
     if stack is not None:
         return Facts(series, headers, frames, unit, stack, spacing, problem, n_times, broken=False)
     part = _largest_part(frames)
@@ -251,6 +272,16 @@ def gather(series: SeriesRef) -> Facts:
     except GeometryError:
         unit = stack = None
     return Facts(series, headers, part, unit, stack, None, problem, n_times, broken=True)
+
+
+def _cut_short(headers: Sequence[Header]) -> str:
+    """What is wrong with files that end before their pixels do, empty when none does."""
+    count = sum(header.cut_short for header in headers)
+    return (
+        f"{count} of {len(headers)} image files {'are' if count > 1 else 'is'} cut short: send the series again"
+        if count
+        else ""
+    )
 
 
 def _largest_part(frames: Sequence[Frame]) -> tuple[Frame, ...]:

@@ -45,6 +45,8 @@ class Frame:
         orientation_lps: Image Orientation (Patient): direction of growing column, then of growing row.
         pixel_spacing_ji_mm: Pixel Spacing as DICOM stores it: between rows (goes with j), between columns (goes with i).
         thickness_mm: Slice Thickness.
+        instance_number, slice_location_mm: how the scanner counted it and where it says it lies, None where not recorded; used
+            only to notice positions out of order.
         clocks_s: seconds for each of CLOCKS, None where the header does not say; only differences mean anything.
     """
 
@@ -56,6 +58,8 @@ class Frame:
     orientation_lps: tuple[float, ...] | None
     pixel_spacing_ji_mm: tuple[float, ...] | None
     thickness_mm: float | None
+    instance_number: float | None
+    slice_location_mm: float | None
     clocks_s: tuple[float | None, ...]
 
 
@@ -141,6 +145,7 @@ def _frame(dataset: Dataset, shared: Dataset, own: Dataset, place: _Place) -> Fr
         return None
 
     thickness = look("PixelMeasuresSequence", "SliceThickness", 1)
+    number, location = floats(dataset, "InstanceNumber", 1), floats(dataset, "SliceLocation", 1)
     return Frame(
         path=place.path,
         sop_instance_uid=text(dataset, "SOPInstanceUID"),
@@ -150,6 +155,8 @@ def _frame(dataset: Dataset, shared: Dataset, own: Dataset, place: _Place) -> Fr
         orientation_lps=look("PlaneOrientationSequence", "ImageOrientationPatient", 6),
         pixel_spacing_ji_mm=look("PixelMeasuresSequence", "PixelSpacing", 2),
         thickness_mm=thickness[0] if thickness else None,
+        instance_number=number[0] if number else None,
+        slice_location_mm=location[0] if location else None,
         clocks_s=_clocks_s(dataset, nested(own, "FrameContentSequence")),
     )
 

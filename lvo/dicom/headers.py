@@ -1,5 +1,6 @@
 """Read what a DICOM file says about itself, without its pixels and without who the patient is."""
 
+import math
 import struct
 import warnings
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.tag import Tag
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from lvo.dicom.frames import Frame, frames_of, integer, nested, text
 from lvo.errors import InputError
@@ -24,6 +26,7 @@ UNREADABLE = (
 
 _PREAMBLE = 128
 _CACHED_HEADERS = 20_000
+_ELEMENT_HEADER_BYTES: dict[str, int] = {ImplicitVRLittleEndian: 8, ExplicitVRLittleEndian: 12, ExplicitVRBigEndian: 12}
 
 _KEYWORDS = [
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "SeriesNumber",
@@ -32,7 +35,7 @@ _KEYWORDS = [
     "ContrastBolusAgent", "ContrastBolusVolume", "ContrastBolusStartTime", "ContrastBolusAgentSequence",
     "ConvolutionKernel", "RescaleType", "AcquisitionDateTime", "AcquisitionDate", "AcquisitionTime", "ContentTime",
     "TemporalPositionIdentifier", "TemporalResolution", "TriggerTime", "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence", "InstanceNumber", "SliceLocation", "BitsAllocated",
 ]  # fmt: skip
 _TAGS = [Tag(keyword) for keyword in _KEYWORDS]
 
@@ -58,6 +61,7 @@ class Header:
         rescale_type: Rescale Type.
         samples_per_pixel: 1 for grey, 3 for colour.
         frame_of_reference_uid: Frame of Reference UID.
+        cut_short: whether the file ends before its pixels do; always False for compressed pixels, whose size no header tells.
         frames: its image planes; none for reports and other objects without pixels.
     """
 
@@ -77,6 +81,7 @@ class Header:
     rescale_type: str
     samples_per_pixel: int
     frame_of_reference_uid: str
+    cut_short: bool
     frames: tuple[Frame, ...]
 
 
@@ -102,13 +107,15 @@ def read_header(path: Path) -> Header:
 
 
 @lru_cache(maxsize=_CACHED_HEADERS)
-def _read(path: Path, _mtime_ns: int, _size: int) -> Header:
+def _read(path: Path, _mtime_ns: int, size: int) -> Header:
     """Read once per state of the file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns of values that break the letter of the standard; every use here checks
         try:
-            dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
-            header = _header(dataset, path)
+            with path.open("rb") as file:
+                dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
+                left = size - file.tell()
+            header = _header(dataset, path, left)
         except UNREADABLE as error:
             msg = f"damaged DICOM header ({type(error).__name__})"
             raise InputError(msg) from error
@@ -128,8 +135,8 @@ def _read(path: Path, _mtime_ns: int, _size: int) -> Header:
     return header
 
 
-def _header(dataset: Dataset, path: Path) -> Header:
-    """Turn a pydicom data set into a record."""
+def _header(dataset: Dataset, path: Path, left: int) -> Header:
+    """Turn a pydicom data set into a record; `left` bytes follow it in the file."""
     shared = nested(dataset, "SharedFunctionalGroupsSequence")
     frame_type = nested(shared, "CTImageFrameTypeSequence")
     reconstruction = nested(shared, "CTReconstructionSequence")
@@ -151,8 +158,19 @@ def _header(dataset: Dataset, path: Path) -> Header:
         rescale_type=text(dataset, "RescaleType").upper(),
         samples_per_pixel=integer(dataset, "SamplesPerPixel", 1),
         frame_of_reference_uid=text(dataset, "FrameOfReferenceUID"),
+        cut_short=_cut_short(dataset, left),
         frames=frames_of(dataset, path),
     )
+
+
+def _cut_short(dataset: Dataset, left: int) -> bool:
+    """Whether fewer bytes are left than the pixel element needs: its header (PS3.5 7.1.2 and 7.1.3) and its value."""
+    syntax = text(getattr(dataset, "file_meta", Dataset()), "TransferSyntaxUID")
+    if syntax not in _ELEMENT_HEADER_BYTES:
+        return False
+    sizes = [integer(dataset, name) for name in ("Rows", "Columns", "BitsAllocated")]
+    needed_bits = math.prod(sizes) * integer(dataset, "SamplesPerPixel", 1) * integer(dataset, "NumberOfFrames", 1)
+    return needed_bits > 0 and left < _ELEMENT_HEADER_BYTES[syntax] + needed_bits // 8
 
 
 def _words(dataset: Dataset, keyword: str) -> tuple[str, ...]:

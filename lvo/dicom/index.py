@@ -17,13 +17,14 @@ from pathlib import Path
 
 import pydicom
 
-from lvo.core.study import InstanceRef, SeriesRef, Study
+from lvo.core.study import InstanceRef, SeriesRef, Study, StudyNote
 from lvo.dicom.archive import is_archive, unpack
 from lvo.dicom.headers import UNREADABLE, Header, looks_like_dicom, read_header
 from lvo.errors import InputError
 
 __all__ = ["open_studies"]
 
+_EMPTY = "empty file"
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _HEAD_BYTES = 512
 _KINDS = (
@@ -129,7 +130,7 @@ def _read_all(files: Iterable[Path], found: _Found) -> None:
 def _kind(start: bytes) -> str:
     """What a file that is not DICOM looks like."""
     if not start:
-        return "empty file"
+        return _EMPTY
     for magic, kind in _KINDS:
         if start.startswith(magic):
             return kind
@@ -202,16 +203,30 @@ def _studies(found: _Found) -> tuple[Study, ...]:
             continue
         seen.setdefault(key, header)
         by_study[header.study_uid][header.series_uid].append(header)
-    notes = list(found.notes)
-    notes.extend(
-        f"{count} DICOM file{'s' * (count > 1)} could not be read: {why}" for why, count in sorted(found.unreadable.items())
-    )
-    if copies:
-        notes.append(f"{copies} file{'s are' if copies > 1 else ' is'} an exact copy of another and was left out")
+    notes = _notes(found, copies)
     return tuple(
-        Study(uid, tuple(sorted((_series(headers) for headers in series.values()), key=_series_order)), tuple(notes))
+        Study(uid, tuple(sorted((_series(headers) for headers in series.values()), key=_series_order)), notes)
         for uid, series in sorted(by_study.items())
     )
+
+
+def _notes(found: _Found, copies: int) -> tuple[StudyNote, ...]:
+    """Say what could not be read or was left out; an empty file is what an interrupted transfer leaves of an image."""
+    notes = [StudyNote("study.incomplete", text) for text in found.notes]
+    for why, count in sorted(found.unreadable.items()):
+        notes.append(StudyNote("study.unreadable", f"{count} DICOM file{'s' * (count > 1)} could not be read: {why}"))
+    empty = found.other[_EMPTY]
+    if empty:
+        text = f"{empty} file{'s are' if empty > 1 else ' is'} empty; if images were meant, send them again"
+        notes.append(StudyNote("study.empty_file", text))
+    if copies:
+        what = (
+            "1 file is an exact copy of another and was"
+            if copies == 1
+            else f"{copies} files are exact copies of others and were"
+        )
+        notes.append(StudyNote("study.copies", f"{what} left out", warning=False))
+    return tuple(notes)
 
 
 def _series(headers: Sequence[Header]) -> SeriesRef:

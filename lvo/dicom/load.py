@@ -12,6 +12,7 @@ from lvo.core.volume import Quantity, TimeSeries, Volume
 from lvo.dicom.frames import Frame
 from lvo.dicom.geometry import Spacing, Stack, slice_spacing, stack_frames, unit_of
 from lvo.dicom.headers import Header, read_header
+from lvo.dicom.order import miscounted, strangers
 from lvo.dicom.pixels import AIR_HU, Decoded, decode_hu
 from lvo.dicom.regrid import Regrid, plan_regrid
 from lvo.dicom.times import schedule
@@ -23,6 +24,8 @@ _SAME_POSITION_MM = 0.05
 """Images of one slice at different times agree to this, half a tenth of the thinnest slice."""
 
 _MIN_TIMES = 2
+
+_MAX_NAMED = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +76,7 @@ def load_volume(series: SeriesRef, *, allow_uneven: bool = False) -> LoadedVolum
     spacing = slice_spacing(stack, allow_uneven=allow_uneven)
     decoded = decode_hu([frames[n] for n in stack.order])
     uids = [frames[n].sop_instance_uid for n in stack.order]
-    notes = _pixel_notes(decoded)
+    notes = (*_order_notes([frames[n] for n in stack.order], decoded), *_pixel_notes(decoded))
     thickness_mm = max((frame.thickness_mm for frame in frames if frame.thickness_mm), default=None)
     if stack.straight and spacing.even:
         grid = stack.grid(spacing.distance_mm, frame_uid)
@@ -181,6 +184,19 @@ def _regrid_notes(stack: Stack, spacing: Spacing, plan: Regrid) -> tuple[Quality
         text = f"slices are {spacing.text} apart; they were resampled to one distance of {spacing.distance_mm:.2f} mm"
         notes.append(QualityNote("geometry.resampled", Severity.WARNING, text))
     return tuple(notes)
+
+
+def _order_notes(frames: Sequence[Frame], decoded: Decoded) -> tuple[QualityNote, ...]:
+    """Say which slices may not lie where their positions say."""
+    odd = sorted({*miscounted(frames), *strangers(decoded.slices_hu)})
+    if not odd:
+        return ()
+    which = ", ".join(str(k + 1) for k in odd[:_MAX_NAMED]) + ", ..." * (len(odd) > _MAX_NAMED)
+    text = (
+        f"slice {which} of {len(frames)}, counted from the feet, may not lie where its position says: it does not look like "
+        "its neighbours, or the scanner counted it elsewhere; positions may be exchanged, or the patient moved"
+    )
+    return (QualityNote("geometry.order", Severity.WARNING, text),)
 
 
 def _pixel_notes(decoded: Decoded) -> tuple[QualityNote, ...]:

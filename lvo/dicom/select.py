@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from lvo.core.report import SeriesRow
 from lvo.core.study import Role, SeriesRef, Study
 from lvo.dicom.contrast import ANGIOGRAM_SHARE, vessel_slices
-from lvo.dicom.facts import Facts, gather, representative, same_geometry
+from lvo.dicom.facts import MIN_COVERAGE_MM, MIN_SLICES, Facts, gather, representative, same_geometry
 from lvo.errors import InputError
 
 __all__ = ["Selection", "choose"]
@@ -19,10 +19,6 @@ __all__ = ["Selection", "choose"]
 MIN_CTP_TIMES = 8
 """Fewer images per position are a multiphase angiogram or a repeated scan; perfusion scans have 20 to 60."""
 
-MIN_COVERAGE_MM = 60.0
-"""A shorter scan does not hold the circle of Willis with the M1 and M2 segments on both sides in any pose."""
-
-MIN_SLICES = 5
 MAX_CTP_S = 300.0
 """Series of one geometry that start within this time are the time points of one perfusion scan."""
 
@@ -151,10 +147,8 @@ def _not_a_head_volume(facts: Facts) -> tuple[Role, str] | None:
     if facts.other_body_part:
         return Role.OTHER, f"shows the {facts.other_body_part}, not the head"
     if facts.n_positions < MIN_SLICES and facts.n_times < MIN_CTP_TIMES:
-        return (
-            Role.OTHER,
-            f"{facts.n_positions} slice position{'s' * (facts.n_positions > 1)}, at least {MIN_SLICES} are needed",
-        )
+        why = f"{facts.n_positions} slice position{'s' * (facts.n_positions > 1)}, at least {MIN_SLICES} are needed"
+        return _fragment_or_other(facts, why)
     if facts.n_positions == 1:
         return Role.OTHER, f"1 position, {facts.n_times} times: monitoring of the contrast bolus"
     return None
@@ -165,12 +159,17 @@ def _over_time(facts: Facts) -> tuple[Role, str] | None:
     if facts.n_times >= MIN_CTP_TIMES:
         return Role.CTP, f"{facts.n_positions} positions scanned {facts.n_times} times"
     if facts.coverage_mm < MIN_COVERAGE_MM:
-        return Role.OTHER, f"covers {facts.coverage_mm:.0f} mm, at least {MIN_COVERAGE_MM:.0f} mm are needed"
+        return _fragment_or_other(facts, f"covers {facts.coverage_mm:.0f} mm, at least {MIN_COVERAGE_MM:.0f} mm are needed")
     if facts.n_times > 1:
         why = f"{facts.n_times} images per position: perfusion needs {MIN_CTP_TIMES} or more, an angiogram 1"
         phases = facts.says_angiogram and not facts.says_perfusion
         return (Role.CTA if phases else Role.OTHER), why  # as an angiogram it is refused aloud
     return None
+
+
+def _fragment_or_other(facts: Facts, why: str) -> tuple[Role, str]:
+    """What is left of an angiogram stays one, so that it is refused aloud; anything else that short is of no use."""
+    return (Role.CTA, f"part of an angiogram by its headers: {why}") if facts.is_fragment else (Role.OTHER, why)
 
 
 def _angiogram_or_plain(facts: Facts) -> tuple[Role, str]:
@@ -226,7 +225,9 @@ def _scored(item: _Judged) -> _Judged:
     facts = item.facts
     complete = facts.spacing is not None and not facts.problem
     even = facts.spacing is not None and facts.spacing.even and complete
-    sound = (complete if item.role is Role.NCCT else even) and not (item.role is Role.CTA and facts.n_times > 1)
+    sound = (complete if item.role is Role.NCCT else even) and not (
+        item.role is Role.CTA and (facts.n_times > 1 or facts.is_fragment)
+    )
     soft = 0.0 if facts.sharp else 1.5
     words = [item.why]
     if facts.n_positions > 1:

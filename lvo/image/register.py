@@ -3,14 +3,18 @@
 The atlas predicts what CT shows of a brain and the skull around it (`Atlas.expected_ct`). From 27 orientations around the
 patient's axes a Gauss-Newton ascent (Lucas-Kanade on normalised images) maximises the correlation of that prediction with
 the scan, first with 8 mm between samples, then with 4 mm. No random numbers, no threads: the same scan gives the same
-pose. Patient coordinates are trusted, so left and right are never exchanged.
+pose.
+
+Patient coordinates are checked, not repaired: the 23 other ways to put a head along the axes are tried as well, and a head
+that fits one of them as well or better is refused. A head is nearly its own mirror image, so rows in reverse order look like
+a head turned by 180 degrees and are refused, but left and right exchanged look like nothing and pass.
 
 One scale per axis and not one for all: heads are longer or rounder than the atlas, and the correlation rises from 0.73 to
 0.88 and from 0.87 to 0.92 on the two real heads at hand.
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -41,11 +45,36 @@ START_DEG = (-22.0, 0.0, 22.0)
 """Orientations tried about each axis; the ascent reaches some 20 degrees further."""
 
 N_REFINED = 4
-"""How many of the coarse results are followed to the end."""
+"""How many of the coarse results are followed to the end, of the starts near the patient's axes and of the others."""
 
-MIN_QUALITY = 0.8
-"""Correlation below which a pose is refused. Two real heads reach 0.89 and 0.93; turned upside down or back to front, where no
-start can save them, 0.56 to 0.76. A bony sphere full of water reaches 0.83: the skull weighs most, lesions little."""
+USUAL_PITCH_DEG = -12.0
+"""How heads lie in a scanner, about the patient's x axis: the chin lifted against the atlas (-22, -11 and 0 in three)."""
+
+MAX_TURN_DEG = 60.0
+"""Head turned further than this from how heads usually lie: no patient can, it is the header that is wrong. 25 degrees about
+every axis, at worst, add up to 53 beside a pitch of -22; an exchanged axis is 90, less the 25 of a head that leans."""
+
+MIN_QUALITY = 0.82
+"""Correlation below which a pose is refused."""
+
+MIN_DISTINCT = 0.03
+"""Correlation, at 8 mm, by which the pose must lead all that are turned beyond MAX_TURN_DEG. Measured with MIN_QUALITY:
+
+======================================================  ==============  ===============
+scan                                                    correlation     lead
+======================================================  ==============  ===============
+thick plain CT (GE), thin plain CT, CT template         .89 .93 .92     .09 .15 .10
+five synthetic angiograms                               .95 to .98      .15 to .22
+the real ones with an old infarct or a bleed drawn in   .87 to .93      .08 to .15
+the real ones with a piece of skull taken out           .83 .88 .85     .08 .10 .08
+the real ones cut 45 mm below the atlas origin          .88 .91 .90     .05 .12 .11
+false maxima of all of them, turned by 60 degrees up    .81 or less     below 0
+water or brain in bony spheres and ellipsoids           .84 to .89      .02 or less
+======================================================  ==============  ===============
+
+Water in a shell shaped like a slim head, narrower in front, leads by .10 and passes: the skull weighs most. Structures deep
+in the brain would tell it, but a large bleed or slit ventricles hide them in patients.
+"""
 
 MIN_COVERED = 0.85
 """Part of the atlas brain that must lie inside the scan."""
@@ -95,7 +124,8 @@ def register_to_atlas(volume: Volume, brain: Volume) -> Assessed[HeadPose] | Not
         brain: its brain mask, on any grid.
 
     Returns:
-        The pose, or why none is trusted: too little of the brain in the scan, an impossible size, or a poor match.
+        The pose, or why none is trusted: too little of the brain in the scan, an impossible size, a head that fits as well
+        in an orientation the header does not allow, or a poor match.
 
     Raises:
         ValueError: the volume is not in HU, the mask is no mask, or empty.
@@ -107,25 +137,59 @@ def register_to_atlas(volume: Volume, brain: Volume) -> Assessed[HeadPose] | Not
     near = cropped(coarsen(volume, 2.0), low_lps_mm - 40.0, high_lps_mm + 40.0)
     known = known_space(near, float(volume.array.min()))
 
-    coarse, scan = _expected(8, 4.0), _scan(near, known, 4.0, 4.0)
     atlas = load_atlas().brain
     log_scale = np.log(brain_ml / (float(atlas.array.sum()) * atlas.grid.voxel_ml)) / 3.0
-    starts = []
-    for angles_deg in itertools.product(START_DEG, repeat=3):
-        turn = Rotation.from_euler("xyz", angles_deg, degrees=True).as_rotvec()
-        starts.append(_climb(np.concatenate([turn, center_lps_mm, [log_scale]]), coarse, scan, max_steps=4))
-    starts.sort(key=lambda fit: -fit.score)
-    best = max((_climb(fit.parameters, coarse, scan, max_steps=20) for fit in starts[:N_REFINED]), key=lambda fit: fit.score)
+    upright, other = _search(_scan(near, known, 4.0, 4.0), np.array([*center_lps_mm, log_scale]))
+    if upright is None:
+        return NotAssessable((_disoriented(other, "no other orientation fits"),))
 
     fine, scan = _expected(4, 2.0), _scan(near, known, 2.0, 2.0)
-    best = _climb(best.parameters, fine, scan, max_steps=20)
+    best = _climb(upright.parameters, fine, scan, max_steps=20)
     one_scale = best.parameters
     best = _climb(np.concatenate([one_scale, one_scale[[6, 6]]]), fine, scan, max_steps=30)
-    return _judged(best, fine)
+    return _judged(best, fine, upright, other)
 
 
-def _judged(fit: _Fit, expected: _Expected) -> Assessed[HeadPose] | NotAssessable:
-    """Turn the best fit into a pose, or say why it is not believed."""
+def _search(scan: _Scan, place_and_scale: Array) -> tuple[_Fit | None, _Fit]:
+    """The best pose of a patient whose header is right, None where there is none, and the best of all others."""
+    coarse = _expected(8, 4.0)
+    fits = []
+    for turns in (_near_turns(), _other_turns()):
+        starts = [_climb(np.concatenate([turn, place_and_scale]), coarse, scan, max_steps=4) for turn in turns]
+        starts.sort(key=lambda fit: -fit.score)
+        fits += [_climb(fit.parameters, coarse, scan, max_steps=20) for fit in starts[:N_REFINED]]
+    fits.sort(key=lambda fit: -fit.score)
+    upright = next((fit for fit in fits if _turn_deg(fit) <= MAX_TURN_DEG), None)
+    other = next((fit for fit in fits if _turn_deg(fit) > MAX_TURN_DEG), replace(fits[-1], score=-1.0))
+    return upright, other
+
+
+def _near_turns() -> list[Array]:
+    """Rotation vectors around the patient's axes."""
+    angles = itertools.product(START_DEG, repeat=3)
+    return [Rotation.from_euler("xyz", turn, degrees=True).as_rotvec() for turn in angles]
+
+
+def _other_turns() -> list[Array]:
+    """Rotation vectors of the 23 other ways to put a head along the axes, as exchanged or reversed axes would."""
+    return [turn.as_rotvec() for turn in Rotation.create_group("O") if turn.magnitude() > 0.1]
+
+
+def _turn_deg(fit: _Fit) -> float:
+    """How far a head is turned from how heads usually lie."""
+    usual = Rotation.from_euler("x", USUAL_PITCH_DEG, degrees=True)
+    return float(np.rad2deg((Rotation.from_rotvec(fit.parameters[:3]) * usual.inv()).magnitude()))
+
+
+def _judged(fit: _Fit, expected: _Expected, upright: _Fit, other: _Fit) -> Assessed[HeadPose] | NotAssessable:
+    """Turn the best fit into a pose, or say why it is not believed.
+
+    Args:
+        fit: the final pose.
+        expected: what it was fitted to.
+        upright: the pose it was found from, at 8 mm.
+        other: the best at 8 mm of those turned beyond reason.
+    """
     covered = float(fit.weights[expected.in_brain].mean())
     scales = np.exp(fit.parameters[6:])
     reasons = []
@@ -134,7 +198,11 @@ def _judged(fit: _Fit, expected: _Expected) -> Assessed[HeadPose] | NotAssessabl
     if scales.min() < SCALE_RANGE[0] or scales.max() > SCALE_RANGE[1]:
         found = " x ".join(f"{s:.2f}" for s in scales)
         reasons.append(f"the brain would be {found} times the atlas, expected {SCALE_RANGE[0]} to {SCALE_RANGE[1]}")
-    if fit.score < MIN_QUALITY:
+    if other.score > upright.score - MIN_DISTINCT:
+        reasons.append(_disoriented(other, f"as the header says only with {upright.score:.2f}"))
+    elif _turn_deg(fit) > MAX_TURN_DEG:
+        reasons.append(_disoriented(fit, "no other orientation fits"))
+    elif fit.score < MIN_QUALITY:
         reasons.append(f"head and atlas match with a correlation of {fit.score:.2f}, at least {MIN_QUALITY} is needed")
     if reasons:
         return NotAssessable(tuple(reasons))
@@ -142,6 +210,15 @@ def _judged(fit: _Fit, expected: _Expected) -> Assessed[HeadPose] | NotAssessabl
     lps_from_atlas[:3, :3] = _linear(fit.parameters)
     lps_from_atlas[:3, 3] = fit.parameters[3:6] - lps_from_atlas[:3, :3] @ _atlas_center_mm()
     return Assessed(HeadPose(np.asarray(np.linalg.inv(lps_from_atlas)), min(1.0, fit.score)))
+
+
+def _disoriented(turned: _Fit, instead: str) -> str:
+    """Why the header is not believed."""
+    return (
+        f"the head's orientation is not certain: it fits the atlas turned by {_turn_deg(turned):.0f} degrees against the "
+        f"header with a correlation of {turned.score:.2f}, {instead}; "
+        "check the position and orientation tags and send the originals"
+    )
 
 
 def _atlas_center_mm() -> Array:

@@ -1,25 +1,43 @@
 """From a 4D CT perfusion to maps, volumes and notes: the order of the steps, nothing else."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from lvo.config import PerfusionSettings
 from lvo.core.grid import Plane
 from lvo.core.outcome import Assessed, NotAssessable
-from lvo.core.report import PerfusionResult, QualityNote, Severity
+from lvo.core.report import HeadMotion, PerfusionResult
 from lvo.core.volume import Quantity, TimeSeries, Volume
-from lvo.perfusion.arterial import Inputs, curve_notes, curve_reasons, select_inputs
-from lvo.perfusion.lesion import Lesion, VoxelSpace, delineate
-from lvo.perfusion.maps import Maps, compute_maps
-from lvo.perfusion.quality import motion_notes, noise_notes, timing_notes, timing_reasons
+from lvo.perfusion.artefact import VoxelSpace
+from lvo.perfusion.arterial import Inputs, curve_reasons, select_inputs
+from lvo.perfusion.denoise import less_noise
+from lvo.perfusion.lesion import Lesion, delineate
+from lvo.perfusion.maps import Maps, compute_maps, methods
+from lvo.perfusion.quality import curve_measures, motion_measures, noise_measures, notes_of, record_measures, refusals_of
 from lvo.perfusion.sampling import Sampled, VoxelCurves, find_bolus, frames_before, remove_baseline, sample
-from lvo.perfusion.tissue import Tissue, classify, intracranial, smooth_in_plane
+from lvo.perfusion.tissue import Tissue, classify, intracranial
 
-__all__ = ["analyze"]
+__all__ = ["NoInputCurve", "analyze"]
+
+STRENGTHS = {"bcsvd": ("svd_threshold",), "osvd": ("svd_threshold", "oscillation_index"), "tikhonov": ("tikhonov_lambda",)}
+"""Settings that a method of deconvolution goes by, for the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoInputCurve(NotAssessable):
+    """There is a bolus, but no artery or vein to measure it by: `lvo.perfusion.fallback` may still say something."""
 
 
 def analyze(
-    series: TimeSeries, brain: Volume, midplane: Plane, settings: PerfusionSettings
+    series: TimeSeries,
+    brain: Volume,
+    midplane: Plane,
+    settings: PerfusionSettings,
+    *,
+    motion: HeadMotion | None = None,
+    below_tentorium: Volume | None = None,
 ) -> Assessed[PerfusionResult] | NotAssessable:
     """Judge one CT perfusion.
 
@@ -28,10 +46,12 @@ def analyze(
         brain: mask on the same grid.
         midplane: the mid-sagittal plane, which tells the sides apart.
         settings: thresholds.
+        motion: how the head moved before the frames were brought onto each other.
+        below_tentorium: mask of the posterior fossa on the same grid, None when it is not known.
 
     Returns:
-        The result, or why there is none: too few frames, too short, too little brain, no bolus, no usable artery or
-        vein, no normal tissue.
+        The result, or why there is none: a rule of `lvo.perfusion.rules` that refuses, no bolus, no usable artery or vein
+        (`NoInputCurve`), no normal tissue.
 
     Raises:
         ValueError: the brain mask is on another grid than the series.
@@ -39,44 +59,35 @@ def analyze(
     if not brain.grid.same_as(series.grid):
         msg = "the brain mask must be on the grid of the CT perfusion"
         raise ValueError(msg)
-    if reasons := timing_reasons(series, brain, settings):
+    measures = record_measures(series, brain) | motion_measures(motion)
+    if reasons := refusals_of(measures, settings):
         return NotAssessable(reasons)
     sampled = sample(series, intracranial(series, brain))
     found = _curves_and_inputs(sampled, settings)
     if isinstance(found, NotAssessable):
         return found
     curves, inputs = found
-    if reasons := curve_reasons(inputs.aif, inputs.vof, min_bolus_hu=settings.min_bolus_hu):
-        return NotAssessable(reasons)
+    measures |= curve_measures(inputs, series, n_baseline=curves.n_baseline)
     in_brain = brain.array[curves.voxel_kji] > 0
     tissue = classify(curves, in_brain, inputs)
     if not tissue.tissue.any():
         return NotAssessable(("the CT perfusion shows no brain tissue: nothing lies between fluid and bone in attenuation",))
-    clean = _less_noise(curves, tissue, sigma_mm=settings.smoothing_sigma_mm)
-    maps = _maps(clean, tissue, inputs, settings)
-    lesion = delineate(
-        maps,
-        VoxelSpace(curves.voxel_kji, curves.grid, tissue.tissue),
-        midplane,
-        tmax_s=settings.tmax_hypoperfusion_s,
-        core_rcbf=settings.core_rcbf,
-        min_cluster_ml=settings.min_cluster_ml,
-    )
+    clean = _less_noise(curves, tissue, sigma_mm=settings.timing_sigma_mm)
+    measures |= noise_measures(clean[:, tissue.tissue])
+    if reasons := refusals_of(measures, settings):
+        return NotAssessable(reasons)
+    sharper = _less_noise(curves, tissue, sigma_mm=settings.smoothing_sigma_mm)
+    maps = _maps(clean, sharper, curves, tissue, inputs, settings)
+    lesion = delineate(maps, _space(curves, tissue, midplane, below_tentorium), settings)
     if isinstance(lesion, NotAssessable):
         return lesion
-    notes = (
-        *timing_notes(series, interpolated=sampled.interpolated, n_baseline=curves.n_baseline),
-        *motion_notes(series),
-        *curve_notes(inputs),
-        *noise_notes(clean[:, tissue.tissue]),
-        *lesion.notes,
-        QualityNote(
-            "perfusion.normal_tissue",
-            Severity.INFO,
-            f"median CBF of normal tissue {lesion.normal_cbf:.0f} mL/100 g/min",
-        ),
-    )
-    return Assessed(_result(curves, maps, lesion, inputs, brain, settings=settings, notes=notes))
+    measures |= lesion.measures
+    return Assessed(_result(curves, maps, lesion, inputs, brain, settings=settings, measures=measures, motion=motion))
+
+
+def _space(curves: VoxelCurves, tissue: Tissue, midplane: Plane, below_tentorium: Volume | None) -> VoxelSpace:
+    below = np.zeros(tissue.tissue.size, dtype=bool) if below_tentorium is None else below_tentorium.array[curves.voxel_kji] > 0
+    return VoxelSpace(curves.voxel_kji, curves.grid, tissue.tissue, midplane, curves.baseline_hu, below)
 
 
 def _curves_and_inputs(sampled: Sampled, settings: PerfusionSettings) -> tuple[VoxelCurves, Inputs] | NotAssessable:
@@ -86,30 +97,47 @@ def _curves_and_inputs(sampled: Sampled, settings: PerfusionSettings) -> tuple[V
         return n_baseline
     first = select_inputs(remove_baseline(sampled, n_baseline))
     if isinstance(first, NotAssessable):
-        return first
+        return NoInputCurve(first.reasons)
     curves = remove_baseline(sampled, frames_before(first.aif.enhancement_hu))
     inputs = select_inputs(curves)
-    return inputs if isinstance(inputs, NotAssessable) else (curves, inputs)
+    if isinstance(inputs, NotAssessable):
+        return NoInputCurve(inputs.reasons)
+    if reasons := curve_reasons(inputs.aif, inputs.vof, min_bolus_hu=settings.min_bolus_hu):
+        return NoInputCurve(reasons)
+    return curves, inputs
 
 
 def _less_noise(curves: VoxelCurves, tissue: Tissue, *, sigma_mm: float) -> NDArray[np.float32]:
     """(T, N) enhancement with the tissue smoothed; vessels and all else as they are."""
     clean = curves.enhancement_hu.copy()
-    clean[:, tissue.tissue] = smooth_in_plane(curves, curves.enhancement_hu, tissue.tissue, sigma_mm=sigma_mm)
+    clean[:, tissue.tissue] = less_noise(curves, tissue.tissue, sigma_mm=sigma_mm)
     return clean
 
 
-def _maps(clean: NDArray[np.float32], tissue: Tissue, inputs: Inputs, settings: PerfusionSettings) -> Maps:
-    """Maps of all (N,) voxels: tissue and vessels, 0 elsewhere (cerebrospinal fluid, margin)."""
+def _maps(
+    clean: NDArray[np.float32],
+    sharper: NDArray[np.float32],
+    curves: VoxelCurves,
+    tissue: Tissue,
+    inputs: Inputs,
+    settings: PerfusionSettings,
+) -> Maps:
+    """Times from the clean curves, which they need; flow and volume, which change at once in cortex, from the sharper."""
     shown = tissue.tissue | tissue.vessel
-    few = compute_maps(clean[:, shown], inputs, settings)
+    times, amounts = (compute_maps(few[:, shown], inputs, settings, curves.frames_of(shown)) for few in (clean, sharper))
+    return _everywhere(shown, replace(amounts, tmax=times.tmax, delay=times.delay))
 
-    def everywhere(values: NDArray[np.float32]) -> NDArray[np.float32]:
+
+def _everywhere(shown: NDArray[np.bool_], few: Maps) -> Maps:
+    """Maps of all (N,) voxels: 0 where nothing is shown (cerebrospinal fluid, margin)."""
+
+    def filled(values: NDArray[np.float32]) -> NDArray[np.float32]:
         out = np.zeros(shown.size, dtype=np.float32)
         out[shown] = values
         return out
 
-    return Maps(*(everywhere(values) for values in (few.cbf, few.cbv, few.mtt, few.tmax, few.delay)))
+    delay = None if few.delay is None else filled(few.delay)
+    return Maps(filled(few.cbf), filled(few.cbv), filled(few.mtt), filled(few.tmax), delay)
 
 
 def _result(
@@ -120,7 +148,8 @@ def _result(
     brain: Volume,
     *,
     settings: PerfusionSettings,
-    notes: tuple[QualityNote, ...],
+    measures: dict[str, float],
+    motion: HeadMotion | None,
 ) -> PerfusionResult:
     """Assemble the record; every map is (K, J, I) on the grid of the series."""
     values = {
@@ -128,10 +157,11 @@ def _result(
         "cbv": (maps.cbv, Quantity.CBV),
         "mtt": (maps.mtt, Quantity.MTT),
         "tmax": (maps.tmax, Quantity.TMAX),
-        "delay": (maps.delay, Quantity.DELAY),
         "core": (lesion.core, Quantity.MASK),
         "hypoperfusion": (lesion.hypoperfusion, Quantity.MASK),
     }
+    if maps.delay is not None:
+        values["delay"] = (maps.delay, Quantity.DELAY)
     volumes = {name: Volume(curves.volume(v), curves.grid, quantity) for name, (v, quantity) in values.items()}
     return PerfusionResult(
         core_ml=lesion.core_ml,
@@ -146,12 +176,16 @@ def _result(
             "tmax_hypoperfusion_s": settings.tmax_hypoperfusion_s,
             "core_rcbf": settings.core_rcbf,
             "min_cluster_ml": settings.min_cluster_ml,
-            "svd_threshold": settings.svd_threshold,
-            "flow_svd_threshold": settings.flow_svd_threshold if settings.match_curves else settings.svd_threshold,
+            **{name: getattr(settings, name) for name in STRENGTHS[settings.method]},
             "smoothing_sigma_mm": settings.smoothing_sigma_mm,
+            "timing_sigma_mm": settings.timing_sigma_mm,
         },
         aif=inputs.aif,
         vof=inputs.vof,
         maps={**volumes, "brain": Volume((brain.array > 0).astype(np.float32), brain.grid, Quantity.MASK)},
-        notes=notes,
+        notes=notes_of(measures, settings),
+        candidates=inputs.candidates,
+        motion=motion,
+        methods=methods(settings),
+        measures=measures,
     )

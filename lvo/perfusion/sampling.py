@@ -1,6 +1,12 @@
-"""Time-attenuation curves of chosen voxels on one uniform time base, and their unenhanced level."""
+"""Time-attenuation curves of chosen voxels as scanned, when that was, and their unenhanced level.
 
+Nothing is interpolated here but the few curves from which arteries and veins are chosen: where slices have their own times,
+or frames are missing, deconvolution and matching take the true times.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,10 +19,12 @@ from lvo.core.volume import TimeSeries
 
 __all__ = [
     "Sampled",
+    "SliceTimes",
     "VoxelCurves",
     "find_bolus",
     "frame_interval_s",
     "frames_before",
+    "interpolation",
     "remove_baseline",
     "sample",
     "uniform_times_s",
@@ -31,39 +39,64 @@ VENOUS_LEAD_S = 6.0
 ARTERY_RISE = 0.05
 """The chosen artery has begun to rise at this share of its peak; the frame before is kept out of the baseline as well."""
 SAME_TIME_S = 0.02
-"""Slices whose times agree this well need no interpolation: 20 ms is 1 % of the usual frame interval."""
+"""Slices whose times agree this well share their times: 20 ms is 1 % of the usual frame interval."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SliceTimes:
+    """When each of N voxels was scanned: a slice has its own frame times.
+
+    Args:
+        times_s: (G, T) frame times, not necessarily even; no two rows are the same.
+        row: (N,) which of them belongs to each voxel.
+    """
+
+    times_s: NDArray[np.float64]
+    row: NDArray[np.intp]
+
+    def of(self, chosen: NDArray[Any]) -> "SliceTimes":
+        """Times of the chosen voxels, by index or by mask."""
+        return SliceTimes(self.times_s, self.row[chosen])
+
+    def runs(self) -> Iterator[tuple[int, slice]]:
+        """Row, and a range of neighbouring voxels that share it, until all voxels are covered."""
+        edges = np.flatnonzero(np.diff(self.row)) + 1
+        for start, stop in pairwise([0, *edges.tolist(), self.row.size]):
+            if stop > start:
+                yield int(self.row[start]), slice(start, stop)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sampled:
-    """Curves before the baseline is known.
+    """Curves before the baseline is known, as scanned.
 
     Args:
-        times_s: (T,) uniform time base.
+        times_s: (B,) even time base, inside the times of every slice.
         hu: (T, N) float32 attenuation.
         voxel_kji: three (N,) index arrays.
         grid: where the voxels are.
-        interpolated: slices were scanned at different times, or unevenly, and were brought to the common base.
+        frames: when the voxels were scanned; None when all were scanned at `times_s`.
     """
 
     times_s: NDArray[np.float64]
     hu: NDArray[np.float32]
     voxel_kji: tuple[NDArray[np.intp], ...]
     grid: Grid
-    interpolated: bool
+    frames: SliceTimes | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VoxelCurves:
-    """Enhancement of chosen voxels.
+    """Enhancement of chosen voxels, as scanned.
 
     Args:
-        times_s: (T,) uniform time base.
+        times_s: (B,) even time base, inside the times of every slice.
         enhancement_hu: (T, N) float32, HU above the baseline of each voxel.
         baseline_hu: (N,) float32, mean HU before the bolus.
         voxel_kji: three (N,) index arrays.
         grid: where the voxels are.
-        n_baseline: number of frames before the bolus.
+        n_baseline: number of times of the base before the bolus.
+        frames: when the voxels were scanned; None when all were scanned at `times_s`.
     """
 
     times_s: NDArray[np.float64]
@@ -72,11 +105,20 @@ class VoxelCurves:
     voxel_kji: tuple[NDArray[np.intp], ...]
     grid: Grid
     n_baseline: int
+    frames: SliceTimes | None = None
 
     @property
     def dt_s(self) -> float:
         """Interval of the time base."""
         return float(self.times_s[1] - self.times_s[0])
+
+    def at_base(self, chosen: NDArray[Any]) -> NDArray[np.float32]:
+        """(B, number chosen) curves of a few voxels, by index or mask, at the times of the base."""
+        return at_base(self.enhancement_hu[:, chosen], self.times_s, self.frames_of(chosen))
+
+    def frames_of(self, chosen: NDArray[Any]) -> SliceTimes | None:
+        """When the chosen voxels were scanned."""
+        return self.frames.of(chosen) if self.frames else None
 
     def volume(self, values: NDArray[Any], background: float = 0.0) -> NDArray[np.float32]:
         """(K, J, I) array with one value per voxel, `background` elsewhere."""
@@ -99,34 +141,44 @@ def uniform_times_s(times_s: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def sample(series: TimeSeries, mask: NDArray[np.bool_]) -> Sampled:
-    """Curves of the voxels in a (K, J, I) mask, each slice interpolated from its own times to a common uniform base.
-
-    Natural cubic splines in time: unlike linear interpolation they do not flatten the peak of slices that fall between
-    two frames. A slice already on the base is copied untouched.
-    """
+    """Curves of the voxels in a (K, J, I) mask, as scanned; the one copy that is made of the series."""
     base_s = uniform_times_s(series.times_s)
     voxel_kji = np.nonzero(mask)
-    hu = np.empty((base_s.size, voxel_kji[0].size), dtype=np.float32)
-    edges = np.searchsorted(voxel_kji[0], np.arange(series.grid.shape_kji[0] + 1))
-    interpolated = False
-    for k in range(series.grid.shape_kji[0]):
-        here = slice(int(edges[k]), int(edges[k + 1]))
-        if here.start == here.stop:
-            continue
-        raw = series.array[:, k, voxel_kji[1][here], voxel_kji[2][here]].astype(np.float32)
-        slice_s = series.times_s[:, k]
-        if slice_s.size == base_s.size and np.abs(slice_s - base_s).max() <= SAME_TIME_S:
-            hu[:, here] = raw
-        else:
-            interpolated = True
-            hu[:, here] = _weights(slice_s, base_s) @ raw
-    return Sampled(base_s, hu, voxel_kji, series.grid, interpolated)
+    k, j, i = voxel_kji
+    hu = series.array[:, k, j, i].astype(np.float32, copy=False)
+    distinct, row_of_slice = _distinct(series.times_s)
+    if len(distinct) == 1 and distinct[0].size == base_s.size and np.abs(distinct[0] - base_s).max() <= SAME_TIME_S:
+        return Sampled(base_s, hu, voxel_kji, series.grid)
+    return Sampled(base_s, hu, voxel_kji, series.grid, SliceTimes(distinct, row_of_slice[voxel_kji[0]]))
 
 
-def _weights(from_s: NDArray[np.float64], to_s: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(len(to_s), len(from_s)) matrix of natural cubic spline interpolation."""
+def _distinct(times_s: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """(G, T) times that differ by more than `SAME_TIME_S`, and for each of the K slices of (T, K) times which are its own."""
+    found: list[NDArray[np.float64]] = []
+    row = np.empty(times_s.shape[1], dtype=np.intp)
+    for k, own_s in enumerate(times_s.T):
+        near = [g for g, other_s in enumerate(found) if np.abs(own_s - other_s).max() <= SAME_TIME_S]
+        if not near:
+            found.append(own_s)
+        row[k] = near[0] if near else len(found) - 1
+    return np.array(found), row
+
+
+def at_base(hu: NDArray[np.float32], base_s: NDArray[np.float64], frames: SliceTimes | None) -> NDArray[np.float32]:
+    """(B, N) curves at the times of the base from (T, N) curves as scanned."""
+    if frames is None:
+        return hu
+    out = np.empty((base_s.size, hu.shape[1]), dtype=np.float32)
+    for row in np.unique(frames.row).tolist():
+        here = frames.row == row
+        out[:, here] = interpolation(frames.times_s[row], base_s).astype(np.float32) @ hu[:, here]
+    return out
+
+
+def interpolation(from_s: NDArray[np.float64], to_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(len(to_s), len(from_s)) matrix of natural cubic splines: straight lines would flatten the peaks."""
     spline = CubicSpline(from_s, np.eye(from_s.size), bc_type="natural")
-    return np.asarray(spline(to_s), dtype=np.float32)
+    return np.asarray(spline(to_s), dtype=np.float64)
 
 
 def find_bolus(sampled: Sampled, *, min_bolus_hu: float) -> int | NotAssessable:
@@ -137,7 +189,8 @@ def find_bolus(sampled: Sampled, *, min_bolus_hu: float) -> int | NotAssessable:
     spread = sampled.hu.std(axis=0)
     n_vessel = max(20, round(VESSEL_FRACTION * spread.size))
     vessels = np.argpartition(spread, -min(n_vessel, spread.size))[-n_vessel:]
-    curve = sampled.hu[:, vessels].mean(axis=1)
+    frames = sampled.frames.of(vessels) if sampled.frames else None
+    curve = at_base(sampled.hu[:, vessels], sampled.times_s, frames).mean(axis=1)
     peak = int(curve.argmax())
     lowest = float(curve[: peak + 1].min())
     rise_hu = float(curve[peak]) - lowest
@@ -163,6 +216,16 @@ def frames_before(artery_hu: NDArray[np.float64]) -> int:
 
 
 def remove_baseline(sampled: Sampled, n_baseline: int) -> VoxelCurves:
-    """Subtract from each curve its mean over the first frames."""
-    baseline_hu = sampled.hu[:n_baseline].mean(axis=0)
-    return VoxelCurves(sampled.times_s, sampled.hu - baseline_hu, baseline_hu, sampled.voxel_kji, sampled.grid, n_baseline)
+    """Subtract from each curve its mean over the frames that lie in the first times of the base."""
+    if sampled.frames is None:
+        baseline_hu = sampled.hu[:n_baseline].mean(axis=0)
+    else:
+        last_s = float(sampled.times_s[n_baseline - 1]) + SAME_TIME_S
+        baseline_hu = np.empty(sampled.hu.shape[1], dtype=np.float32)
+        for row, here in sampled.frames.runs():
+            n_frames = max(1, int(np.searchsorted(sampled.frames.times_s[row], last_s)))
+            baseline_hu[here] = sampled.hu[:n_frames, here].mean(axis=0)
+    enhancement_hu = sampled.hu - baseline_hu
+    return VoxelCurves(
+        sampled.times_s, enhancement_hu, baseline_hu, sampled.voxel_kji, sampled.grid, n_baseline, sampled.frames
+    )

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 __all__ = ["Shape", "measure", "smoothed"]
 
-ARRIVAL_LEVEL = 0.2
-"""A curve arrives where it first stays above this share of its peak: low enough to be early, above the noise."""
+RISE_LEVELS = (0.3, 0.7)
+"""A curve arrives where the line through its rise at these shares of the peak meets zero: the foot itself drowns in noise."""
 END_FRAMES = 3
 """Frames averaged for the height at the end."""
 
@@ -20,7 +20,7 @@ class Shape:
     Args:
         peak_hu: height of the maximum.
         peak_s: time of the maximum.
-        arrival_s: time at which the rise to the maximum leaves 20 % of the peak.
+        arrival_s: time at which the rise to the maximum, prolonged backwards, begins.
         width_s: full width at half maximum around the peak, to the end of the record where the fall is not seen.
         roughness: mean absolute second difference over the peak height; 0 for a straight line.
         end: mean of the last frames over the peak height.
@@ -53,7 +53,8 @@ def measure(times_s: NDArray[np.float64], curves: NDArray[np.float32]) -> Shape:
     height = np.where(peak_hu > 0, peak_hu, np.inf)
     half_before = _crossing(curves, at_peak, 0.5 * peak_hu, step=-1)
     half_after = _crossing(curves, at_peak, 0.5 * peak_hu, step=1)
-    arrival = _crossing(curves, at_peak, ARRIVAL_LEVEL * peak_hu, step=-1)
+    low, high = (_crossing(curves, at_peak, level * peak_hu, step=-1) for level in RISE_LEVELS)
+    arrival = low - (high - low) * RISE_LEVELS[0] / (RISE_LEVELS[1] - RISE_LEVELS[0])
     return Shape(
         peak_hu=peak_hu,
         peak_s=times_s[0] + dt_s * at_peak,

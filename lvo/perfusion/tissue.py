@@ -49,7 +49,7 @@ def intracranial(series: TimeSeries, brain: Volume) -> NDArray[np.bool_]:
 def classify(curves: VoxelCurves, in_brain: NDArray[np.bool_], inputs: Inputs) -> Tissue:
     """Tell tissue from vessels and from cerebrospinal fluid among the (N,) brain voxels."""
     blood = np.zeros(in_brain.size, dtype=np.float32)
-    blood[in_brain] = blood_volume_ml_100g(curves.enhancement_hu[:, in_brain], inputs)
+    blood[in_brain] = blood_volume_ml_100g(curves.enhancement_hu[:, in_brain], inputs, curves.frames_of(in_brain))
     vessel = blood > max(VESSEL_CBV_ML_100G, VESSEL_CBV_RATIO * float(np.median(blood[in_brain])))
     candidate = in_brain & ~vessel
     level = smooth_in_plane(curves, curves.baseline_hu[None], candidate, sigma_mm=LEVEL_SIGMA_MM)[0]

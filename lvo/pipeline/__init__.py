@@ -47,17 +47,19 @@ def analyze(
     progress = Progress()
     with progress.stage("select"):
         selection = choose(study)
-    progress.notes += [QualityNote("study.unreadable", Severity.WARNING, text) for text in study.notes]
+    progress.notes += [
+        QualityNote(note.code, Severity.WARNING if note.warning else Severity.INFO, note.text) for note in study.notes
+    ]
     if Role.NCCT in roles:
         check_plain_ct(selection, progress)
     angiogram = analyze_angiogram(selection, models, config, progress, wanted=Role.CTA in roles)
-    ctp, ctp_outcome = analyze_perfusion(selection, config, progress, angiogram, wanted=Role.CTP in roles)
+    ctp = analyze_perfusion(selection, config, progress, angiogram, wanted=Role.CTP in roles)
     with progress.stage("criteria"):
-        rules = criteria.evaluate(_measurements(angiogram.outcome, ctp_outcome) | dict(clinical or {}))
+        rules = criteria.evaluate(_measurements(angiogram.outcome, ctp.outcome) | dict(clinical or {}))
     report = Report(
         study_instance_uid=study.study_instance_uid,
         cta=angiogram.outcome,
-        perfusion=ctp_outcome,
+        perfusion=ctp.outcome,
         series=selection.rows,
         criteria=rules,
         quality=tuple(progress.notes),
@@ -65,8 +67,9 @@ def analyze(
         config_sha256=config.sha256,
         timings_s=progress.timings_s,
         volumes=progress.volumes,
+        fallback=ctp.fallback,
     )
-    return Analysis(study, report, angiogram.loaded, ctp, selection)
+    return Analysis(study, report, angiogram.loaded, ctp.loaded, selection)
 
 
 def _measurements(cta: Outcome[CtaResult], ctp: Outcome[PerfusionResult]) -> dict[str, float | str | None]:

@@ -9,6 +9,7 @@ from lvo.core.pose import HeadPose
 from lvo.core.report import CtaResult
 from lvo.core.volume import AIR_HU, Volume
 from lvo.cta.decode import decode
+from lvo.dicom.facts import MIN_COVERAGE_MM, MIN_SLICES
 from lvo.dicom.load import LoadedVolume, load_volume
 from lvo.dicom.select import Selection
 from lvo.errors import InputError
@@ -47,6 +48,11 @@ def analyze_angiogram(selection: Selection, models: Models, config: Config, prog
         return Angiogram(NotAssessable((f"CT angiogram: {error}",)))
     progress.notes += loaded.notes
     apart_mm, thick_mm = float(loaded.volume.grid.spacing_kji_mm[0]), loaded.slice_thickness_mm
+    n_slices = loaded.volume.grid.shape_kji[0]
+    if n_slices < MIN_SLICES or n_slices * apart_mm < MIN_COVERAGE_MM:
+        found = f"only {n_slices} slices that cover {n_slices * apart_mm:.0f} mm are there"
+        needed = f"at least {MIN_SLICES} slices and {MIN_COVERAGE_MM:.0f} mm are needed"
+        return Angiogram(NotAssessable((f"CT angiogram: {found}, {needed}; send the whole series again",)), loaded)
     if max(apart_mm, thick_mm or 0.0) > config.cta.max_slice_mm:
         thick = "" if thick_mm is None else f" and {thick_mm:.2f} mm thick"
         found, needed = f"slices are {apart_mm:.2f} mm apart{thick}", f"{config.cta.max_slice_mm} mm or less are needed"

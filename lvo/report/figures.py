@@ -15,7 +15,8 @@ from lvo.core.anatomy import ARTERY_PROBABILITY
 from lvo.core.outcome import Assessed
 from lvo.core.report import Call, CtaResult, Finding, Report
 from lvo.core.volume import Volume
-from lvo.report.perfusion_figures import draw_curves, draw_perfusion, show_map_row
+from lvo.report.perfusion import PERFUSION_FIGURES, draw_perfusion_figures, lesion_sheet
+from lvo.report.perfusion.mosaic import show_lesion
 from lvo.report.slabs import (
     AXIAL,
     CORONAL,
@@ -38,8 +39,7 @@ FIGURES = {
     "mip_axial": "Axial thick-slab MIP, and the artery map on it",
     "mip_coronal": "Coronal thick-slab MIP, and the artery map on it",
     "mip_sagittal": "Sagittal thick-slab MIPs of both sides",
-    "perfusion": "Perfusion maps with core and hypoperfusion",
-    "curves": "Arterial input and venous output",
+    **PERFUSION_FIGURES,
     "summary": "Summary of the result",
 }
 """Name of every figure that `draw_figures` can make, and what it shows."""
@@ -66,9 +66,7 @@ def draw_figures(report: Report) -> dict[str, bytes]:
         center = slab_center(report.cta.value.finding, volumes.get("arteries"), box)
         axial = slab_mip(volumes, AXIAL, center, box)
         figures |= _cta_figures(report.cta.value, volumes, center, box, axial)
-    if isinstance(report.perfusion, Assessed):
-        figures["perfusion"] = draw_perfusion(report.perfusion.value)
-        figures["curves"] = draw_curves(report.perfusion.value)
+    figures |= draw_perfusion_figures(report)
     figures["summary"] = _summary(report, axial)
     return {name: _png(figures[name]) for name in FIGURES if name in figures}
 
@@ -220,24 +218,37 @@ def _summary(report: Report, axial: Slab | None) -> Figure:
         bbox=box,
     )
     _summary_images(figure, report, axial)
-    numbers = f"{perfusion.title}: {' '.join(t for t in (perfusion.numbers, perfusion.where, *perfusion.sentences) if t)}"
+    numbers = f"{perfusion.title}: {', '.join(t for t in (perfusion.numbers, perfusion.where, *perfusion.sentences) if t)}"
     figure.text(0.02, 0.135, textwrap.fill(numbers, 125), fontsize=13, fontweight="bold", va="top", color=perfusion.color)
     figure.text(0.02, 0.055, textwrap.fill(RESEARCH_USE_ONLY, 150), fontsize=10, va="top", color="#333333")
     return figure
 
 
 def _summary_images(figure: Figure, report: Report, axial: Slab | None) -> None:
-    """Axial MIP at the left, Tmax with the lesion at the right; words where there is no picture."""
-    left = figure.add_axes((0.01, 0.16, 0.48, 0.63))
-    right_box = (0.51, 0.16, 0.48, 0.61)
+    """Axial MIP at the left, the perfusion lesion at the right, or over the whole width; words where there is no picture."""
+    judged = isinstance(report.perfusion, Assessed)
     if axial is not None and isinstance(report.cta, Assessed):
-        _draw_slab(left, axial, report.cta.value, with_arteries=False)
+        _draw_slab(figure.add_axes((0.01, 0.16, 0.48, 0.63)), axial, report.cta.value, with_arteries=False)
+    elif judged:  # the reasons stand in the band above
+        _lesion_slices(figure, (0.02, 0.17, 0.96, 0.6), report, n_columns=4)
+        return
     else:
-        _no_picture(left, "the CT angiogram was not judged", cta_headline(report).sentences)
-    if isinstance(report.perfusion, Assessed):
-        show_map_row(figure, right_box, report.perfusion.value)
+        words = "the CT angiogram was not judged"
+        _no_picture(figure.add_axes((0.01, 0.16, 0.48, 0.63)), words, cta_headline(report).sentences)
+    if judged:
+        _lesion_slices(figure, (0.51, 0.17, 0.48, 0.61), report, n_columns=2)
     else:
-        _no_picture(figure.add_axes(right_box), "perfusion was not judged", perfusion_headline(report).sentences)
+        words = "perfusion was not judged"
+        reasons = perfusion_headline(report).sentences
+        if report.fallback is not None:
+            reasons = (*reasons[: MAX_REASONS - 1], "A fallback by time to peak has its own picture; it is not a result.")
+        _no_picture(figure.add_axes((0.51, 0.16, 0.48, 0.61)), words, reasons)
+
+
+def _lesion_slices(figure: Figure, place: tuple[float, float, float, float], report: Report, *, n_columns: int) -> None:
+    """Two rows of slices of the unenhanced scan with core and hypoperfusion painted on them."""
+    mosaic = lesion_sheet(report).mosaic(2 * n_columns, n_columns=n_columns)
+    show_lesion(figure.add_axes(place, facecolor="black"), mosaic)
 
 
 def _no_picture(axes: Axes, words: str, reasons: tuple[str, ...]) -> None:

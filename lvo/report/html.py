@@ -11,12 +11,25 @@ from lvo import RESEARCH_USE_ONLY
 from lvo.core.outcome import Assessed
 from lvo.core.report import CtaResult, PerfusionResult, Report, Severity
 from lvo.report.figures import FIGURES
+from lvo.report.labels import Band, band_rows, candidate_rows, key_words, measure_rows, rule_words, value_words
+from lvo.report.perfusion.mosaic import MAPS
 from lvo.report.result import quality_notes
-from lvo.report.words import CALL_LIMIT, UNJUDGED_LIMIT, cta_headline, perfusion_headline, short_number
+from lvo.report.words import (
+    CALL_LIMIT,
+    FALLBACK_LIMIT,
+    UNJUDGED_LIMIT,
+    core_words,
+    cta_headline,
+    fallback_words,
+    hypoperfusion_words,
+    perfusion_headline,
+    short_number,
+)
 
 __all__ = ["render_html"]
 
-_UNIT_WORDS = {"_ml": "mL", "_s": "s", "_hu": "HU", "_mm": "mm"}
+_ON_PAGE = frozenset(FIGURES) - {"summary", "quality"}
+"""Pictures that are shown; the other two say as pictures what the page says in words."""
 
 
 def render_html(report: Report, document: Mapping[str, object], figures: Mapping[str, bytes]) -> str:
@@ -37,6 +50,7 @@ def render_html(report: Report, document: Mapping[str, object], figures: Mapping
     cta: CtaResult | None = report.cta.value if isinstance(report.cta, Assessed) else None
     perfusion: PerfusionResult | None = report.perfusion.value if isinstance(report.perfusion, Assessed) else None
     notes = quality_notes(report)
+    of_perfusion = set(perfusion.notes) if perfusion else set()
     return _template().render(
         report=report,
         document=document,
@@ -47,11 +61,32 @@ def render_html(report: Report, document: Mapping[str, object], figures: Mapping
         perfusion_call=perfusion_headline(report),
         cta=cta,
         perfusion=perfusion,
+        **(_perfusion_tables(perfusion) if perfusion else {}),
+        fallback=report.fallback,
+        fallback_limit=FALLBACK_LIMIT,
+        fallback_words=fallback_words(report.fallback) if report.fallback else "",
+        map_names=tuple(MAPS),
         warnings=[note for note in notes if note.severity is not Severity.INFO],
-        infos=[note for note in notes if note.severity is Severity.INFO],
-        figures={name: _data_uri(png) for name, png in figures.items()},
+        infos=[note for note in notes if note.severity is Severity.INFO and note not in of_perfusion],
+        figures={name: _data_uri(png) for name, png in figures.items() if name in _ON_PAGE},
         captions=FIGURES,
     )
+
+
+def _perfusion_tables(result: PerfusionResult) -> dict[str, object]:
+    """The tables of the perfusion section."""
+    bands: dict[str, list[Band]] = {}
+    for band in band_rows(result):
+        bands.setdefault(band.what, []).append(band)
+    candidates = candidate_rows(result)
+    return {
+        "core_words": core_words(result),
+        "hypoperfusion_words": hypoperfusion_words(result),
+        "bands": list(bands.items()),
+        "candidates": candidates,
+        "candidate_columns": list(dict.fromkeys(name for row in candidates for name, _ in row.measures)),
+        "measures": measure_rows(result.measures),
+    }
 
 
 def _data_uri(png: bytes) -> str:
@@ -64,17 +99,10 @@ def _met(value: bool | None) -> str:  # noqa: FBT001 - a jinja filter has one ar
     return {True: "met", False: "not met", None: "unknown"}[value]
 
 
-def _value(value: float | str | None) -> str:
-    """A looked-at value in a table."""
-    return value if isinstance(value, str) else short_number(value, 1)
-
-
 def _name(key: str) -> str:
-    """A key with its unit in words: "tmax_hypoperfusion_s" becomes "tmax hypoperfusion (s)"."""
-    for suffix, unit in _UNIT_WORDS.items():
-        if key.endswith(suffix):
-            return f"{key.removesuffix(suffix).replace('_', ' ')} ({unit})"
-    return key.replace("_", " ")
+    """A key with its unit in words: "tmax_hypoperfusion_s" becomes "Tmax hypoperfusion (s)"."""
+    words, unit = key_words(key)
+    return f"{words} ({unit})" if unit else words
 
 
 @cache
@@ -89,7 +117,9 @@ def _template() -> jinja2.Template:
     )
     environment.filters |= {
         "met": _met,
-        "value": _value,
+        "value": value_words,
+        "rulewords": rule_words,
+        "dict": dict,
         "keyname": _name,
         "number": short_number,
         "json": lambda value: json.dumps(value, sort_keys=True),

@@ -1,4 +1,4 @@
-"""A summary of one or two pages for systems that show nothing but PDF: the call, its limits, key images, numbers."""
+"""A summary for systems that show nothing but PDF: a page with the call, its limits, key image and numbers, then perfusion."""
 
 import io
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib as mpl
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
+from PIL import Image
 
 from lvo import RESEARCH_USE_ONLY, __version__
 from lvo.core.report import Report, Severity
@@ -19,6 +20,11 @@ __all__ = ["render_pdf"]
 PAGE_MM = (210.0, 297.0)
 MARGIN_MM = 14.0
 WIDTH_MM = PAGE_MM[0] - 2 * MARGIN_MM
+PERFUSION_PAGES = (
+    ("perfusion", 200.0), ("fallback", 200.0), ("tmax", 120.0), ("cbf", 120.0), ("curves", 110.0), ("motion", 70.0),
+    ("quality", 150.0),
+)  # fmt: skip
+"""Pictures of the CT perfusion in the order of the page, each with the largest height it may take, mm."""
 MAX_SENTENCES = 6
 """Reasons and notes beyond this many are counted, not printed: the page refers to report.html for all of them."""
 
@@ -41,13 +47,9 @@ def render_pdf(report: Report, figures: Mapping[str, bytes], *, created: datetim
     if "site" in figures:
         _image(pdf, figures["site"], min(room_mm, 150.0))
     _notes(pdf, report)
-    if "perfusion" in figures:
-        pdf.add_page()
-        _text(pdf, RESEARCH_USE_ONLY, size=9, bold=True)
-        pdf.ln(2)
-        _image(pdf, figures["perfusion"], 170.0)
-        pdf.ln(3)
-        _image(pdf, figures["curves"], 62.0)
+    for name, most_mm in PERFUSION_PAGES:
+        if name in figures:
+            _figure(pdf, figures[name], most_mm)
     return bytes(pdf.output())
 
 
@@ -104,6 +106,18 @@ def _image(pdf: FPDF, png: bytes, height_mm: float) -> None:
     """A picture as large as the height and the page's width allow, centred."""
     pdf.image(io.BytesIO(png), x=MARGIN_MM, y=pdf.get_y(), w=WIDTH_MM, h=height_mm, keep_aspect_ratio=True)
     pdf.set_y(pdf.get_y() + height_mm)
+
+
+def _figure(pdf: FPDF, png: bytes, most_mm: float) -> None:
+    """A picture over the page's width, on a new page where this one has too little room; limits stand on every page."""
+    with Image.open(io.BytesIO(png)) as picture:
+        height_mm = min(WIDTH_MM * picture.height / picture.width, most_mm)
+    if pdf.get_y() + height_mm > PAGE_MM[1] - MARGIN_MM - 4.0:
+        pdf.add_page()
+        _text(pdf, RESEARCH_USE_ONLY, size=9, bold=True)
+        pdf.ln(2)
+    _image(pdf, png, height_mm)
+    pdf.ln(3)
 
 
 def _notes(pdf: FPDF, report: Report) -> None:

@@ -12,7 +12,18 @@ import jsonschema
 
 from lvo import __version__
 from lvo.core.outcome import Absent, Assessed, NotAssessable, Outcome
-from lvo.core.report import Criterion, CtaResult, Curve, Output, PerfusionResult, QualityNote, Report, Severity
+from lvo.core.report import (
+    Criterion,
+    CtaResult,
+    Curve,
+    HeadMotion,
+    Output,
+    PerfusionResult,
+    QualityNote,
+    Report,
+    Severity,
+    TimeToPeakFallback,
+)  # fmt: skip
 
 __all__ = ["SCHEMA", "Output", "quality_notes", "result_document", "result_text", "software_versions", "status_of"]
 
@@ -67,7 +78,7 @@ def result_document(report: Report, *, outputs: Sequence[Output], location_sop_i
             for row in report.series
         ],
         "cta": _cta(report.cta, location_sop_instance_uid),
-        "perfusion": _perfusion(report.perfusion),
+        "perfusion": _perfusion(report.perfusion, report.fallback),
         "criteria": [_criterion(criterion) for criterion in report.criteria],
         "quality": [{"code": n.code, "severity": n.severity.value, "text": n.text} for n in quality_notes(report)],
         "timings_s": dict(report.timings_s),
@@ -137,15 +148,15 @@ def _cta(outcome: Outcome[CtaResult], location_sop_instance_uid: str | None) -> 
 
 _PERFUSION_KEYS = (
     "core_ml", "hypoperfusion_ml", "mismatch_ml", "mismatch_ratio", "hir", "cbv_index", "side", "thresholds", "aif", "vof",
-    "volumes_ml",
+    "volumes_ml", "candidates", "motion", "methods", "measures",
 )  # fmt: skip
 
 
-def _perfusion(outcome: Outcome[PerfusionResult]) -> dict[str, object]:
-    """The perfusion part; everything but state and reasons is null unless it was judged."""
+def _perfusion(outcome: Outcome[PerfusionResult], fallback: TimeToPeakFallback | None) -> dict[str, object]:
+    """The perfusion part; everything but state, reasons and fallback is null unless it was judged."""
     part = _state(outcome)
     if not isinstance(outcome, Assessed):
-        return {**part, **dict.fromkeys(_PERFUSION_KEYS)}
+        return {**part, **dict.fromkeys(_PERFUSION_KEYS), "fallback": None if fallback is None else _fallback(fallback)}
     value = outcome.value
     return {
         **part,
@@ -160,6 +171,52 @@ def _perfusion(outcome: Outcome[PerfusionResult]) -> dict[str, object]:
         "aif": _curve(value.aif),
         "vof": _curve(value.vof),
         "volumes_ml": dict(value.volumes_ml),
+        "candidates": [
+            {
+                "role": candidate.role,
+                "chosen": candidate.chosen,
+                "score": candidate.score,
+                "location_lps_mm": candidate.curve.location_lps_mm,
+                "n_voxels": candidate.curve.n_voxels,
+                "measures": dict(candidate.measures),
+            }
+            for candidate in value.candidates
+        ],
+        "motion": None if value.motion is None else _motion(value.motion),
+        "methods": dict(value.methods),
+        "measures": dict(value.measures),
+        "fallback": None,
+    }
+
+
+def _motion(motion: HeadMotion) -> dict[str, object]:
+    """Motion of every frame as it was scanned; the largest of the frames that were used."""
+    return {
+        "corrected": motion.corrected,
+        "max_shift_mm": motion.shift_mm[motion.used].max(),
+        "max_turn_deg": motion.turn_deg[motion.used].max(),
+        "frames_dropped": [n for n, used in enumerate(motion.used) if not used],
+        "times_s": motion.times_s,
+        "shift_mm": motion.shift_mm,
+        "turn_deg": motion.turn_deg,
+    }
+
+
+_FALLBACK_NOTE = (
+    "Not a perfusion result: without an arterial curve there is neither flow nor core. This is tissue whose contrast agent "
+    "peaks late against normal tissue, which stands roughly for Tmax > 6 s (median absolute difference 6.9 mL; "
+    "doi:10.3389/fneur.2017.00539)."
+)
+
+
+def _fallback(fallback: TimeToPeakFallback) -> dict[str, object]:
+    """Late tissue, with what it is not."""
+    return {
+        "method": "time to peak against normal tissue",
+        "threshold_s": fallback.threshold_s,
+        "left_ml": fallback.left_ml,
+        "right_ml": fallback.right_ml,
+        "note": _FALLBACK_NOTE,
     }
 
 

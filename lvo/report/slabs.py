@@ -16,6 +16,7 @@ from lvo.core.grid import Grid
 from lvo.core.report import Finding, Side
 from lvo.core.volume import AIR_HU, Quantity, Volume
 from lvo.image.resample import resample
+from lvo.image.turn import upright
 
 __all__ = [
     "AXIAL",
@@ -164,24 +165,8 @@ def as_radiologist(volume: Volume) -> Volume:
 
     Values are not interpolated; the grid is turned with them.
     """
-    order, flipped, grid = _upright(volume.grid)
-    return Volume(np.flip(volume.array.transpose(order), flipped), grid, volume.quantity)
-
-
-def _upright(grid: Grid) -> tuple[list[int], tuple[int, ...], Grid]:
-    """How to turn a grid's array, by transposing and then flipping, so that k, j, i run nearly along z, y, x."""
-    axes = grid.axes_lps
-    order = [int(np.abs(axes[:, axis]).argmax()) for axis in (2, 1, 0)]
-    if sorted(order) != [0, 1, 2]:
-        order = [0, 1, 2]  # a 45 degree oblique scan: any turning is as good as none
-    affine = grid.lps_from_kji.copy()
-    affine[:3, :3] = affine[:3, :3][:, order]
-    k, j, i = (grid.shape_kji[n] for n in order)
-    flipped = tuple(index for index, axis in enumerate((2, 1, 0)) if affine[axis, index] < 0)
-    for index in flipped:
-        affine[:3, 3] += affine[:3, index] * ((k, j, i)[index] - 1)
-        affine[:3, index] *= -1
-    return order, flipped, Grid((k, j, i), affine, grid.frame_of_reference_uid)
+    turn = upright(volume.grid)
+    return Volume(turn.apply(volume.array), turn.turned, volume.quantity)
 
 
 def _bone(hu: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -224,6 +209,5 @@ def _read(volume: Volume, grid: Grid, *, fill: float) -> NDArray[np.float32]:
     part = replace(volume, array=cut, grid=Grid((k, j, i), affine))
     order: Literal[0, 1] = 0 if volume.quantity in {Quantity.MASK, Quantity.LABEL} else 1
     # read upright and turn afterwards: resampling between parallel axes is several times faster
-    turn, flipped, upright = _upright(grid)
-    values = np.flip(resample(part, upright, order=order, fill=fill).array, flipped)
-    return np.asarray(values.transpose(np.argsort(turn)), dtype=np.float32)
+    turn = upright(grid)
+    return np.asarray(turn.undo(resample(part, turn.turned, order=order, fill=fill).array), dtype=np.float32)

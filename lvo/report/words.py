@@ -7,15 +7,24 @@ detected".
 from dataclasses import dataclass
 
 from lvo.core.outcome import Absent, Assessed, NotAssessable
-from lvo.core.report import Call, CtaResult, Finding, PerfusionResult, Report
+from lvo.core.report import Call, CtaResult, Finding, PerfusionResult, Report, TimeToPeakFallback
 
-__all__ = ["CALL_LIMIT", "UNJUDGED_LIMIT", "Headline", "cta_headline", "perfusion_headline", "short_number", "site_words"]
+__all__ = [
+    "CALL_LIMIT", "FALLBACK_LIMIT", "NOT_VALIDATED", "UNJUDGED_LIMIT", "Headline", "core_words", "cta_headline",
+    "fallback_words", "hypoperfusion_words", "perfusion_headline", "short_number", "site_words",
+]  # fmt: skip
 
 CALL_LIMIT = "This result cannot rule out an occlusion. A clinician must read the images."
 """Stands beside every call."""
 
 UNJUDGED_LIMIT = "No statement about a large-vessel occlusion was made. This is not a negative result."
 """Stands where there is no call."""
+
+NOT_VALIDATED = "research use only, not validated on patients"
+"""Stands on every picture."""
+
+FALLBACK_LIMIT = "FALLBACK, NOT A PERFUSION RESULT: the perfusion could not be judged, and no core can be given"
+"""Stands over everything that time to peak alone says."""
 
 _WORDS = {
     Call.SUSPECTED: "LARGE-VESSEL OCCLUSION SUSPECTED",
@@ -82,6 +91,23 @@ def site_words(finding: Finding) -> str:
     if site:
         return f"{side} {site}".strip() if side else f"{site}, side unknown"
     return f"{side}, site unknown" if side else ""
+
+
+def core_words(result: PerfusionResult) -> str:
+    """The core's threshold as readers know it."""
+    return f"rCBF < {100 * result.thresholds['core_rcbf']:g} %"
+
+
+def hypoperfusion_words(result: PerfusionResult) -> str:
+    """The threshold of the hypoperfused tissue."""
+    return f"Tmax > {result.thresholds['tmax_hypoperfusion_s']:g} s"
+
+
+def fallback_words(fallback: TimeToPeakFallback) -> str:
+    """What the fallback measures."""
+    return (
+        f"Tissue that peaks late, more than {fallback.threshold_s:g} s after normal tissue (rTTP > {fallback.threshold_s:g} s)"
+    )
 
 
 def cta_headline(report: Report) -> Headline:

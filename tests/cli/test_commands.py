@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from lvo import RESEARCH_USE_ONLY, __version__
 from lvo import cli as command_line
 from lvo.cli.boundary import guarded
-from lvo.errors import ConfigError, GeometryError
+from lvo.cli.run import read_clinical
+from lvo.errors import ConfigError, GeometryError, UsageError
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "monai", "pydicom", "highdicom", "onnxruntime", "matplotlib", "SimpleITK", "nilearn", "scipy", "rich")
@@ -73,3 +74,40 @@ def test_errors_become_one_line_and_a_status_and_never_quote_the_patient(capsys,
 
 def test_a_good_action_passes_through():
     assert guarded(lambda: 7) == (7, 0)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["run", "STUDY", "--out", ""], id="no place for results"),
+        pytest.param(["run", "", "--out", "OUT"], id="no study"),
+        pytest.param(["inspect", ""], id="nothing to look at"),
+    ],
+)
+def test_an_empty_path_is_wrong_usage_and_never_the_present_folder(arguments):
+    shown = CliRunner().invoke(command_line._lvo, arguments)
+    assert shown.exit_code == 2
+    assert "the path is empty" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param('{"age": NaN}', "NaN is no number; leave out what is not known", id="NaN"),
+        pytest.param('{"age": -1}', "clinical facts: Expected", id="impossible"),
+        pytest.param("age 70", "are not JSON", id="not JSON"),
+    ],
+)
+def test_clinical_facts_that_cannot_be_are_refused_in_words(tmp_path, text, says):
+    path = tmp_path / "facts.json"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_clinical(path)
+    assert says in str(caught.value)
+    assert str(caught.value).count("clinical facts") == 1
+
+
+def test_calibrate_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("lvo.train.find_spec", lambda name: None if name == "torch" else name)
+    with pytest.raises(UsageError, match=r"pip install 'lvo\[train\]'"):
+        CliRunner().invoke(command_line._lvo, ["calibrate"], standalone_mode=False, catch_exceptions=False)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
 from lvo.core.grid import Grid
@@ -75,3 +76,36 @@ def test_what_cannot_be_read_is_one_line_and_exit_status_1(tmp_path, name, conte
 def test_no_study_is_wrong_usage():
     """Exit status 2."""
     assert _inspect().returncode == 2
+
+
+def test_a_truncated_and_an_empty_slice_are_named(study, tmp_path):
+    """Neither needs the pixels to be read."""
+    files = sorted(study.iterdir(), key=lambda path: path.name)
+    for path in files:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    whole = _inspect(tmp_path, "--json").stdout
+    (tmp_path / files[0].name).write_bytes(files[0].read_bytes()[:-3])
+    (tmp_path / "4711").touch()
+    shown = _inspect(tmp_path, "--json").stdout
+    for text in ("image files is cut short", "1 file is empty"):
+        assert text in shown
+        assert text not in whole
+    assert "1 file is empty" in _inspect(tmp_path).stdout
+
+
+def test_the_geometry_column_repeats_no_number(tmp_path):
+    """Distances that differ beyond the digits shown are shown once."""
+    positions = np.arange(20.0) * 2.5
+    positions[10:] += 0.12
+    header = StudyHeader("uneven")
+    for k, z in enumerate(positions):
+        grid = Grid.from_axes((1, 6, 5), (2.5, 2.0, 3.0), origin_lps_mm=(0.0, 0.0, z))
+        volume = Volume(np.zeros(grid.shape_kji, np.float32), grid, Quantity.HU)
+        (path,) = write_ct_series(volume, tmp_path, SeriesHeader(header, 1, "Head"))
+        image = pydicom.dcmread(path)
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{k + 1}"
+        path.unlink()
+        image.save_as(tmp_path / str(k))
+    shown = _inspect(tmp_path).stdout
+    assert "2.50 to 2.62 mm" in shown
+    assert "2.50 to 2.50" not in shown

@@ -1,5 +1,7 @@
 """A tiny CT writer for reading tests: plain pydicom, so that reader and writer of the product do not check each other."""
 
+import importlib.util
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,10 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from lvo.core.study import InstanceRef, SeriesRef
+
+_SPEC = importlib.util.spec_from_file_location("lvo_tests_dicom_writing", Path(__file__).with_name("writing.py"))
+sys.modules[_SPEC.name] = importlib.util.module_from_spec(_SPEC)  # test files import it by that name
+_SPEC.loader.exec_module(sys.modules[_SPEC.name])
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 

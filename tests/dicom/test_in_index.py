@@ -45,11 +45,11 @@ EXPECTED = {"1": [(2, "two", 4), (4, "four", 3)], "2": [(1, "", 2)]}
 
 
 def test_a_folder_of_any_depth_is_sorted_into_studies_and_series(two_studies):
-    """By StudyInstanceUID and SeriesInstanceUID alone; series by number; other files are skipped."""
+    """By StudyInstanceUID and SeriesInstanceUID alone; series by number; other files are skipped, an empty one is noted."""
     writer, series = two_studies
     with open_studies([writer.folder]) as studies:
         assert _summary(studies) == EXPECTED
-        assert [study.notes for study in studies] == [(), ()]
+        assert [[note.code for note in study.notes] for study in studies] == [["study.empty_file"]] * 2
         assert {one.series_instance_uid for study in studies for one in study.series} == {s.series_instance_uid for s in series}
 
 
@@ -88,7 +88,7 @@ def test_a_dicomdir_leads_to_its_files_and_missing_ones_are_counted(two_studies,
     next(path for path in medium.rglob("IM*") if path.is_file()).unlink()
     with open_studies([medium / "INDEX.1"]) as studies:
         assert sum(len(one.instances) for study in studies for one in study.series) == 8
-        assert studies[0].notes == ("1 of 9 files listed in the DICOMDIR are not on the medium",)
+        assert [note.text for note in studies[0].notes] == ["1 of 9 files listed in the DICOMDIR are not on the medium"]
 
 
 def test_single_files_make_a_study(two_studies):
@@ -118,10 +118,22 @@ def test_copies_are_counted_once_and_damaged_files_are_noted(writer, make_patter
     (writer.folder / "Person_Secret_cut").write_bytes(content[:200])
     with open_studies([writer.folder]) as (study,):
         assert len(study.series[0].instances) == 3
-        assert len(study.notes) == 2
-        assert "1 DICOM file could not be read" in study.notes[0]
-        assert study.notes[1] == "1 file is an exact copy of another and was left out"
-        assert "Secret" not in " ".join(study.notes)
+        unreadable, copies = study.notes
+        assert (unreadable.code, unreadable.warning) == ("study.unreadable", True)
+        assert "1 DICOM file could not be read" in unreadable.text
+        assert (copies.code, copies.warning) == ("study.copies", False)
+        assert copies.text == "1 file is an exact copy of another and was left out"
+        assert "Secret" not in unreadable.text
+
+
+def test_an_empty_file_beside_images_is_noted(writer, make_pattern, make_column):
+    """An interrupted transfer leaves one; nobody should have to count slices to notice."""
+    writer.series(make_pattern((3, 5, 7)), make_column(3))
+    (writer.folder / "4711").write_bytes(b"")
+    with open_studies([writer.folder]) as (study,):
+        (note,) = study.notes
+        assert note.code == "study.empty_file"
+        assert "1 file is empty" in note.text
 
 
 def test_altered_files_with_one_uid_are_both_kept(writer, make_pattern, make_column):

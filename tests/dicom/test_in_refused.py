@@ -47,6 +47,43 @@ def test_a_thin_angiogram_passes_and_none_at_all_is_absent(writer, make_column):
     assert isinstance(_outcome(plain), Absent)
 
 
+@pytest.mark.parametrize(
+    ("n", "step_mm", "tags", "says"),
+    [
+        pytest.param(1, 0.8, {"SliceThickness": 0.8}, "1 image position", id="one slice"),
+        pytest.param(3, 0.8, {"SliceThickness": 1.0}, "only 3 slices that cover 2 mm", id="three slices"),
+        pytest.param(60, 0.8, {"SliceThickness": 1.0, "ContrastBolusAgent": ""}, "60 slices that cover 48 mm", id="a third"),
+        pytest.param(4, 40.0, {"SliceThickness": 0.8}, "only 4 slices", id="a few from all over the head"),
+    ],
+)
+def test_what_is_left_of_an_angiogram_is_refused_and_not_absent(writer, make_column, n, step_mm, tags, says):
+    """A transfer that broke off must not look as if the patient had not been scanned."""
+    outcome = _outcome(writer.series(np.zeros((n, 8, 8)), make_column(n, step_mm), tags=CTA | tags))
+    assert isinstance(outcome, NotAssessable)
+    assert says in outcome.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("n", "tags"),
+    [
+        pytest.param(1, {"SliceThickness": 10.0, "SeriesDescription": ""}, id="one thick slice"),
+        pytest.param(1, {"SliceThickness": 1.0, "SeriesDescription": "PreMonitoring"}, id="before the bolus"),
+        pytest.param(3, {"ContrastBolusAgent": "", "SeriesDescription": "head thin", "SliceThickness": 1.0}, id="plain"),
+        pytest.param(3, {"SeriesDescription": "cor MIP", "SliceThickness": 1.0}, id="made from others"),
+    ],
+)
+def test_a_few_slices_that_were_never_an_angiogram_leave_it_absent(writer, make_column, n, tags):
+    """Bolus monitoring, single plain slices."""
+    assert isinstance(_outcome(writer.series(np.zeros((n, 8, 8)), make_column(n, 1.0), tags=CTA | tags)), Absent)
+
+
+def test_a_whole_angiogram_is_preferred_to_a_part_of_a_thinner_one(writer, make_column):
+    """Refused only where there is nothing better."""
+    part = writer.series(np.zeros((80, 8, 8)), make_column(80, 0.5), tags=CTA | {"SliceThickness": 0.5})
+    whole = writer.series(np.zeros((100, 8, 8)), make_column(100, 1.5), tags=CTA | {"SliceThickness": 1.5})
+    assert choose(Study("1.2.3", (part, whole))).cta is whole
+
+
 def test_a_source_image_that_went_away_is_not_named(tmp_path):
     """File names often hold the patient's name."""
     source = SourceSeries((tmp_path / "SECRET_PERSON.dcm",), ("1.2.3",))

@@ -94,7 +94,7 @@ def test_a_stroke_study_with_look_alikes(add, writer, make_column):
     assert "sharp kernel" in _row(found, bone).reason
     assert "late phase" in _row(found, late).reason
     assert _row(found, thin).geometry == "64x64x200, 3.00x3.00x0.75 mm"
-    assert _row(found, ctp).geometry.startswith("16x16x4, 12 times")
+    assert _row(found, ctp).geometry.startswith("16x16x4, 12 images per position")
 
 
 def test_the_choice_does_not_depend_on_the_order_of_series(add):

@@ -152,17 +152,74 @@ def test_a_real_head_is_followed_wherever_it_turns(name, angles, shift, real_hea
     assert rotation_error_deg(move @ after.lps_from_atlas, before.lps_from_atlas) < 1.0
 
 
-@pytest.mark.parametrize(
-    "flip", [pytest.param(np.s_[::-1], id="upside down"), pytest.param(np.s_[:, ::-1], id="back to front")]
-)
-def test_refuses_a_head_the_wrong_way_round(flip, awkward_grid):
+WRONG_WAYS = [
+    pytest.param(lambda array: array[::-1], id="upside down"),
+    pytest.param(lambda array: array[:, ::-1], id="back to front"),
+    pytest.param(lambda array: array[:, ::-1, ::-1], id="turned by 180 degrees"),
+    pytest.param(lambda array: np.rot90(array, 1, (1, 2)), id="turned by 90 degrees"),
+]
+
+
+def wrongly_stored(change, *volumes: Volume) -> list[Volume]:
+    """The images changed, their header not."""
+    arrays = [np.ascontiguousarray(change(volume.array)) for volume in volumes]
+    return [
+        Volume(array, Grid(array.shape, volume.grid.lps_from_kji), volume.quantity)
+        for array, volume in zip(arrays, volumes, strict=True)
+    ]
+
+
+def refusal(volume: Volume, brain: Volume) -> str:
+    outcome = register_to_atlas(volume, brain)
+    assert isinstance(outcome, NotAssessable), outcome
+    return "; ".join(outcome.reasons)
+
+
+@pytest.mark.parametrize("change", WRONG_WAYS)
+def test_refuses_a_head_the_wrong_way_round(change, awkward_grid):
     """Patient coordinates are trusted, so this is no head that lies differently but a wrong image."""
     true = known_pose((0, 0, 0), (0, 0, 0), (0.9, 0.9, 0.9))
     grid = awkward_grid((3.0, 2.1, 1.9))
-    volume, brain = (Volume(v.array[flip], grid, v.quantity) for v in (drawn(true, grid), drawn(true, grid, Quantity.MASK)))
-    outcome = register_to_atlas(volume, brain)
-    assert isinstance(outcome, NotAssessable)
-    assert "match with a correlation" in outcome.reasons[-1]
+    assert "orientation" in refusal(*wrongly_stored(change, drawn(true, grid), drawn(true, grid, Quantity.MASK)))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["cranium", "ge"])
+def test_refuses_a_real_head_whose_rows_are_in_reverse_order(name, real_heads):
+    """Of the GE head a pose wrong by 120 degrees fits almost well enough; it is the true one, far off, that tells."""
+    (turned,) = wrongly_stored(lambda array: array[:, ::-1], real_heads[name])
+    brain = find_brain(turned)
+    assert isinstance(brain, Assessed), brain
+    assert "orientation" in refusal(turned, brain.value)
+
+
+def test_a_scan_of_a_prone_patient_feet_first_is_registered_by_its_header(awkward_grid):
+    """Images upside down and back to front whose header says so show a head that lies as always."""
+    true = known_pose((10, 8, -15), (20, 0, 0), (0.9, 0.95, 0.9))
+    grid = awkward_grid((3.0, 2.1, 1.9), center=(0.0, 18.0, 10.0))
+    volume, brain = drawn(true, grid), drawn(true, grid, Quantity.MASK)
+    there = np.diag([-1.0, -1.0, 1.0, 1.0])
+    there[:2, 3] = np.array(grid.shape_kji[:2]) - 1.0
+    prone = Grid(grid.shape_kji, grid.lps_from_kji @ there)
+    other = posed(*[Volume(np.ascontiguousarray(v.array[::-1, ::-1]), prone, v.quantity) for v in (volume, brain)])
+    np.testing.assert_allclose(
+        other.to_lps_mm(LANDMARKS_ATLAS_MM), posed(volume, brain).to_lps_mm(LANDMARKS_ATLAS_MM), atol=0.2
+    )
+
+
+@pytest.mark.parametrize(
+    ("radii_mm", "filling_hu"), [((75, 75, 75), 0.0), ((68, 86, 66), 0.0), ((66, 80, 70), 35.0)], ids=["ball", "long", "brain"]
+)
+def test_refuses_a_bony_shell_of_water(radii_mm, filling_hu, awkward_grid):
+    """It matches the atlas to 0.84 to 0.86, in any orientation equally."""
+    grid = awkward_grid((2.9, 2.7, 2.8), size_mm=(200.0, 220.0, 200.0), center=(0.0, 0.0, 0.0))
+    points = grid.to_lps_mm(np.moveaxis(np.indices(grid.shape_kji), 0, -1))
+    beyond_mm = (np.linalg.norm(points / np.array(radii_mm), axis=-1) - 1.0) * 72.0
+    hu = np.select([beyond_mm < 0, beyond_mm < 7, beyond_mm < 12], [filling_hu, 1000.0, 40.0], -1000.0)
+    shell = Volume(hu.astype(np.float32), grid, Quantity.HU)
+    brain = find_brain(shell)
+    assert isinstance(brain, Assessed), brain
+    assert "orientation" in refusal(shell, brain.value)
 
 
 def test_refuses_a_slab():

@@ -1,64 +1,31 @@
-"""Tracer kinetics in closed form, and a small asymmetric head whose perfusion is known. Independent of `lvo.synth`.
+"""A typical artery with its vein and tissue, and a small asymmetric head whose perfusion is known.
 
-The artery is a gamma variate; box, exponential and linear residues convolved with it have closed forms in incomplete gamma
-functions, so truth contains no numerical convolution.
+Curves are the closed forms of `lvo.synth.tracer`, so truth contains no numerical convolution.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import gamma, gammainc
 
 from lvo.core.grid import Grid, Plane
 from lvo.core.volume import Quantity, TimeSeries, Volume
-
-ALPHA, BETA_S = 3.0, 1.5  # a typical arterial first pass, full width at half maximum 6.2 s
-PER_100G = 100.0 * 0.73 / 1.04  # mL per voxel mL to mL per 100 g, as in the literature
+from lvo.synth.tracer import Artery, Transit
 
 
 def artery(t_s, start_s=8.0, peak_hu=400.0):
-    """Gamma-variate arterial curve."""
-    x = np.maximum(np.asarray(t_s, dtype=float) - start_s, 0.0) / (ALPHA * BETA_S)
-    return peak_hu * x**ALPHA * np.exp(ALPHA * (1.0 - x))
-
-
-def _scale(peak_hu):
-    return peak_hu * np.exp(ALPHA) / (ALPHA * BETA_S) ** ALPHA
-
-
-def _area(x_s, peak_hu):
-    """Integral of the arterial curve up to x after its start."""
-    x = np.maximum(x_s, 0.0)
-    return _scale(peak_hu) * gamma(ALPHA + 1) * BETA_S ** (ALPHA + 1) * gammainc(ALPHA + 1, x / BETA_S)
-
-
-def _area_of_area(x_s, peak_hu):
-    """Integral of `_area`."""
-    x = np.maximum(x_s, 0.0)
-    first_moment = _scale(peak_hu) * gamma(ALPHA + 2) * BETA_S ** (ALPHA + 2) * gammainc(ALPHA + 2, x / BETA_S)
-    return x * _area(x, peak_hu) - first_moment
+    """Gamma-variate arterial curve, full width at half maximum 6.2 s."""
+    return Artery(start_s, peak_hu).hu(t_s)
 
 
 def tissue(t_s, *, cbf, mtt_s, delay_s=0.0, residue="exp", start_s=8.0, peak_hu=400.0):
     """Enhancement (HU) of tissue with flow in mL/100 g/min; arguments broadcast."""
-    flow_per_s = np.asarray(cbf) / 60.0 / PER_100G
-    x = np.asarray(t_s, dtype=float) - start_s - delay_s
-    if residue == "box":
-        return flow_per_s * (_area(x, peak_hu) - _area(x - mtt_s, peak_hu))
-    if residue == "linear":  # R = 1 - t / (2 MTT) up to 2 MTT
-        width_s = 2.0 * np.asarray(mtt_s)
-        fallen = _area_of_area(x, peak_hu) - _area_of_area(x - width_s, peak_hu)
-        return flow_per_s * (_area(x, peak_hu) - fallen / width_s)
-    x = np.maximum(x, 0.0)
-    rest_s = 1.0 / (1.0 / BETA_S - 1.0 / np.asarray(mtt_s))
-    integral = gamma(ALPHA + 1) * rest_s ** (ALPHA + 1) * gammainc(ALPHA + 1, x / rest_s)
-    return flow_per_s * _scale(peak_hu) * np.exp(-x / mtt_s) * integral
+    bolus = Artery(start_s, peak_hu)
+    return bolus.tissue_hu(t_s, Transit(residue), cbf_ml_100g_min=cbf, mtt_s=mtt_s, delay_s=delay_s)
 
 
 def vein(t_s, start_s=8.0, peak_hu=400.0):
     """The artery after a box transit of 4 s and 2 s of drainage: same area, later, lower."""
-    x = np.asarray(t_s, dtype=float) - start_s - 2.0
-    return (_area(x, peak_hu) - _area(x - 4.0, peak_hu)) / 4.0
+    return Artery(start_s, peak_hu).passed_hu(t_s, Transit("box"), mtt_s=4.0, delay_s=2.0)
 
 
 @dataclass
@@ -139,7 +106,10 @@ class Head:
         times = self.times_s()
         bolus = {"start_s": self.start_s, "peak_hu": self.peak_hu}
         t = times[:, :, None, None]
-        curve = tissue(t, cbf=truth["cbf"], mtt_s=truth["mtt"], delay_s=truth["delay"], **bolus)
+        kinds, kind = np.unique([truth[name].ravel() for name in ("cbf", "mtt", "delay")], axis=1, return_inverse=True)
+        curves = tissue(times[..., None], cbf=kinds[0], mtt_s=kinds[1], delay_s=kinds[2], **bolus)
+        kind = kind.reshape(self.shape_kji)
+        curve = np.stack([curves[:, k, kind[k]] for k in range(self.shape_kji[0])], axis=1)
         curve = np.where(part["ventricle"] | ~part["brain"], 0.0, curve)
         curve = np.where(part["artery"], self.artery_share * artery(t, **bolus) + 0 * curve, curve)
         curve = np.where(part["vein"], vein(t, **bolus) + 0 * curve, curve)

@@ -1,4 +1,4 @@
-"""Slices scanned at their own times come to one time base; the baseline ends before the bolus."""
+"""Curves stay as scanned and know when that was; a few come to one time base; the baseline ends before the bolus."""
 
 import numpy as np
 import pytest
@@ -19,23 +19,47 @@ def series_of(function, times_s, baseline=40.0):
 
 
 def test_equal_times_are_copied_untouched(forms):
-    times_s = np.repeat(1.5 * np.arange(30)[:, None], 3, axis=1)
+    """A few milliseconds of jitter count as equal."""
+    times_s = 1.5 * np.arange(30)[:, None] + np.array([0.0, 0.004, 0.01])
     series = series_of(forms.artery, times_s)
     sampled = sample(series, np.ones(SHAPE, bool))
-    assert not sampled.interpolated
+    assert sampled.frames is None
     np.testing.assert_array_equal(sampled.hu, series.array.reshape(30, -1))
+    np.testing.assert_array_equal(remove_baseline(sampled, 3).at_base(np.array([0, 59])), sampled.hu[:, [0, 59]] - 40.0)
 
 
-def test_slices_at_their_own_times_agree_afterwards(forms):
-    """Slices up to a frame apart show the same curve at the same time: without this step they differ by tens of HU."""
-    times_s = 1.5 * np.arange(40)[:, None] + np.array([0.0, 0.7, 1.3])
+def test_curves_stay_as_scanned_and_know_their_times(forms):
+    """Slices up to a frame apart keep their own values and times; two slices scanned together share them."""
+    times_s = 1.5 * np.arange(40)[:, None] + np.array([0.0, 0.7, 0.0])
     series = series_of(forms.artery, times_s)
     sampled = sample(series, np.ones(SHAPE, bool))
-    assert sampled.interpolated
-    enhancement = remove_baseline(sampled, 3).enhancement_hu
+    np.testing.assert_array_equal(sampled.hu, series.array.reshape(40, -1))
+    assert sampled.frames.times_s.shape == (2, 40)
+    own_s = sampled.frames.times_s[sampled.frames.row].T
+    np.testing.assert_allclose(own_s, np.repeat(times_s, 20, axis=1))
+    few = sampled.frames.of(np.array([0, 20, 59]))
+    assert few.row[0] == few.row[2] != few.row[1]
+    assert [(row, here.start, here.stop) for row, here in sampled.frames.runs()] == [(0, 0, 20), (1, 20, 40), (0, 40, 60)]
+
+
+def test_curves_at_the_base(forms):
+    """Brought to the base, slices up to a frame apart show the same curve: as scanned they differ by tens of HU."""
+    times_s = 1.5 * np.arange(40)[:, None] + np.array([0.0, 0.7, 1.3])
+    sampled = sample(series_of(forms.artery, times_s), np.ones(SHAPE, bool))
+    curves = remove_baseline(sampled, 3)
     truth = forms.artery(sampled.times_s)[:, None]
-    assert np.abs(enhancement - truth).max() < 0.05 * 400.0
-    assert np.abs(series.array[:, 0] - series.array[:, 2]).max() > 60.0
+    assert np.abs(curves.at_base(np.array([59, 0, 30])) - truth).max() < 0.05 * 400.0
+    assert np.abs(curves.enhancement_hu[:, 0] - curves.enhancement_hu[:, 59]).max() > 60.0
+
+
+def test_baseline_of_slices_scanned_at_other_times(forms):
+    """Frames before the given time of the base, in each slice by its own times; a frame into the bolus would add 10 HU."""
+    times_s = 1.5 * np.arange(40)[:, None] + np.array([0.0, 0.7, 1.4])
+    sampled = sample(series_of(forms.artery, times_s), np.ones(SHAPE, bool))
+    n_before = int(np.searchsorted(sampled.times_s, 8.0))
+    curves = remove_baseline(sampled, n_before)
+    np.testing.assert_allclose(curves.baseline_hu, 40.0, atol=1e-3)
+    assert remove_baseline(sampled, n_before + 2).baseline_hu.min() > 42.0
 
 
 def test_base_lies_inside_every_slice():
@@ -47,11 +71,12 @@ def test_base_lies_inside_every_slice():
 
 
 def test_dense_then_sparse_frames(forms):
-    """A gap in time is bridged; the base keeps the dense interval."""
+    """The base keeps the dense interval; curves brought to it bridge the gap."""
     times_s = np.concatenate([np.arange(0, 40, 2.0), np.arange(40, 70, 5.0)])
     sampled = sample(series_of(forms.artery, np.repeat(times_s[:, None], 3, axis=1)), np.ones(SHAPE, bool))
     np.testing.assert_allclose(np.diff(sampled.times_s), 2.0)
-    assert np.abs(sampled.hu[:, 0] - 40.0 - forms.artery(sampled.times_s)).max() < 0.05 * 400.0
+    at_base = remove_baseline(sampled, 3).at_base(np.array([0]))[:, 0]
+    assert np.abs(at_base - forms.artery(sampled.times_s)).max() < 0.05 * 400.0
 
 
 def test_only_masked_voxels_and_in_order(forms):

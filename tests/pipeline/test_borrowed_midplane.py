@@ -7,9 +7,10 @@ from lvo.config import Config
 from lvo.core.grid import Grid, Plane
 from lvo.core.outcome import Assessed, NotAssessable
 from lvo.core.pose import HeadPose
-from lvo.core.report import Severity
+from lvo.core.report import HeadMotion, Severity
 from lvo.core.volume import Quantity, TimeSeries, Volume
 from lvo.dicom.load import LoadedTimeSeries, LoadedVolume
+from lvo.image.motion import Stilled
 from lvo.pipeline import perfusion as room
 from lvo.pipeline.angiogram import Angiogram
 from lvo.pipeline.records import Progress
@@ -43,17 +44,19 @@ def analysed(monkeypatch):
         series = TimeSeries(np.zeros((4, 3, 5, 4), np.float32), grid(uid), np.repeat(np.arange(4.0)[:, None], 3, axis=1))
         used = []
 
-        def judge(*arguments):
+        def judge(*arguments, **_):
             used.append(arguments[2])
             return NotAssessable(("judged by a fake",))
 
         monkeypatch.setattr(room, "load_time_series", lambda _: LoadedTimeSeries(series, ("1.2.4",) * 3, ()))
+        motion = HeadMotion(np.arange(4.0), np.zeros(4), np.zeros(4), np.ones(4, bool), corrected=True)
+        monkeypatch.setattr(room, "correct_motion", lambda _: Assessed(Stilled(series, motion, ())))
         monkeypatch.setattr(room, "find_brain", Assessed)
         monkeypatch.setattr(room, "find_midplane", lambda *_: own)
         monkeypatch.setattr(room.perfusion, "analyze", judge)
         progress = Progress()
-        _, outcome = room.analyze_perfusion(Choice(), Config(), progress, angiogram, wanted=True)
-        return used, outcome, progress.notes
+        judged = room.analyze_perfusion(Choice(), Config(), progress, angiogram, wanted=True)
+        return used, judged.outcome, progress.notes
 
     return run
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lvo.core.outcome import Absent, Assessed, NotAssessable
-from lvo.core.report import Call, CriterionCheck, Output, QualityNote, Severity
-from lvo.report.result import quality_notes, result_document, result_text, status_of
+from lvo.core.report import Call, CriterionCheck, CurveCandidate, HeadMotion, Output, QualityNote, Severity, TimeToPeakFallback
+from lvo.report.result import _schema, quality_notes, result_document, result_text, status_of
 
 UNJUDGED = NotAssessable(("The bolus was missed.",))
 ABSENT = Absent("no such images")
@@ -44,6 +44,86 @@ def test_perfusion_comes_through(report):
     assert perfusion["core_ml"] == pytest.approx(report.perfusion.value.core_ml)
     assert perfusion["volumes_ml"].keys() == report.perfusion.value.volumes_ml.keys()
     assert perfusion["aif"]["peak_hu"] == pytest.approx(62.0, rel=0.05)
+
+
+MOTION = HeadMotion(
+    times_s=1.5 * np.arange(4),
+    shift_mm=np.array([0.0, 1.25, 9.0, 0.5]),
+    turn_deg=np.array([0.0, 0.5, 8.0, 2.0]),
+    used=np.array([True, True, False, True]),
+    corrected=True,
+)
+
+
+def judged(report, **changes):
+    return replace(report, perfusion=Assessed(replace(report.perfusion.value, **changes)))
+
+
+def test_motion_methods_measures_and_candidates_come_through(report):
+    """Frames that were dropped are named and do not count for the largest motion."""
+    aif = report.perfusion.value.aif
+    candidate = CurveCandidate("aif", aif, chosen=True, score=0.8, measures={"peak_hu": np.float32(62.0)})
+    changes = {"motion": MOTION, "methods": {"cbf": "model matching"}, "measures": {"n_frames": 45.0}}
+    got = document(judged(report, candidates=(candidate,), **changes))["perfusion"]
+    assert got["motion"] == {
+        "corrected": True, "max_shift_mm": 1.25, "max_turn_deg": 2.0, "frames_dropped": [2], "times_s": [0.0, 1.5, 3.0, 4.5],
+        "shift_mm": [0.0, 1.25, 9.0, 0.5], "turn_deg": [0.0, 0.5, 8.0, 2.0],
+    }  # fmt: skip
+    assert got["methods"] == {"cbf": "model matching"}
+    assert got["measures"] == {"n_frames": 45.0}
+    (shown,) = got["candidates"]
+    assert (shown["role"], shown["chosen"], shown["score"], shown["measures"]) == ("aif", True, 0.8, {"peak_hu": 62.0})
+    assert shown["location_lps_mm"] == pytest.approx(aif.location_lps_mm)
+
+
+def test_motion_that_was_not_measured_is_null(report):
+    got = document(judged(report, motion=None, candidates=()))["perfusion"]
+    assert got["motion"] is None
+    assert got["candidates"] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"measures": {"noise_hu": np.nan}}, id="a measure that is none"),
+        pytest.param({"motion": replace(MOTION, shift_mm=np.array([0.0, np.inf, 0.0, 0.0]))}, id="an endless shift"),
+    ],
+)
+def test_no_measure_is_nan(report, change):
+    with pytest.raises(ValueError, match="finite"):
+        document(judged(report, **change))
+
+
+def fallback(report_phantom):
+    mask = report_phantom.maps()["hypoperfusion"]
+    return TimeToPeakFallback(4.5, 61.0, 2.0, mask, mask)
+
+
+def test_the_fallback_stands_beside_a_refusal_and_changes_no_state(report, report_phantom):
+    got = document(replace(report, perfusion=UNJUDGED, fallback=fallback(report_phantom)))
+    assert got["status"] == "partial"
+    part = got["perfusion"]
+    assert part["state"] == "not_assessable"
+    assert part["core_ml"] is None
+    assert part["fallback"].pop("note").startswith("Not a perfusion result")
+    assert part["fallback"] == {
+        "method": "time to peak against normal tissue", "threshold_s": 4.5, "left_ml": 61.0, "right_ml": 2.0,
+    }  # fmt: skip
+
+
+def test_the_schema_keeps_the_fallback_from_a_result(report, report_phantom):
+    """Neither a judged perfusion nor one without images can carry it."""
+    assert document(replace(report, fallback=fallback(report_phantom)))["perfusion"]["fallback"] is None
+    with pytest.raises(jsonschema.ValidationError):
+        document(replace(report, perfusion=ABSENT, fallback=fallback(report_phantom)))
+
+
+def test_a_result_of_the_first_version_still_fits(report):
+    """The keys that were added later are not required: files written before stay valid."""
+    old = document(report)
+    for key in ("candidates", "motion", "methods", "measures", "fallback"):
+        del old["perfusion"][key]
+    jsonschema.validate(old, _schema())
 
 
 def test_there_is_no_identity_and_no_description(report):

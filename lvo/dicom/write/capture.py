@@ -7,13 +7,14 @@ import numpy as np
 from PIL import Image
 from pydicom import Dataset
 
-from lvo.dicom.write.source_headers import EQUIPMENT, Headers, Stamp
+from lvo.dicom.write.source_headers import EQUIPMENT, Headers
+from lvo.dicom.write.stamp import Stamp
 
 __all__ = ["secondary_capture"]
 
 
 def secondary_capture(
-    headers: Headers, png: bytes, stamp: Stamp, *, series_instance_uid: str, series_number: int, instance_number: int
+    headers: Headers, png: bytes, stamp: Stamp, *, name: str, series_number: int, instance_number: int
 ) -> Dataset:
     """One picture.
 
@@ -23,8 +24,8 @@ def secondary_capture(
         headers: the images the picture was made from; they are referenced.
         png: the picture.
         stamp: time and UIDs.
-        series_instance_uid: series of all pictures of the result.
-        series_number: its number.
+        name: of the picture; its UID follows from it.
+        series_number: of the one series of all pictures.
         instance_number: place in the series, from 1.
     """
     result: Dataset = hd.sc.SCImage.from_ref_dataset(
@@ -33,9 +34,9 @@ def secondary_capture(
         photometric_interpretation=hd.PhotometricInterpretationValues.RGB,
         bits_allocated=8,
         coordinate_system=hd.CoordinateSystemNames.PATIENT,
-        series_instance_uid=series_instance_uid,
+        series_instance_uid=stamp.uid("series", "sc"),
         series_number=series_number,
-        sop_instance_uid=stamp.new_uid(),
+        sop_instance_uid=stamp.uid("object", f"sc_{name}"),
         instance_number=instance_number,
         manufacturer=EQUIPMENT["manufacturer"],
         patient_orientation=("L", "P"),

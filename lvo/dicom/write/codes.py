@@ -5,16 +5,18 @@ changelog.
 """
 
 from highdicom.sr import CodedConcept
+from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from lvo.core.outcome import Absent, NotAssessable, Outcome
-from lvo.core.report import Call, CtaResult, PerfusionResult, Side, Site
+from lvo.core.outcome import Absent, NotAssessable
+from lvo.core.report import Call, Side, Site
+from lvo.core.study import Role
 
 __all__ = [
-    "ARTERY", "CALL", "CALLS", "CEREBRAL_ARTERY", "COLLATERAL_SCORE", "COMMENT", "CORE", "CT_PERFUSION", "HIR", "HYPOPERFUSION",
-    "LATERALITY",
-    "MAP_QUANTITIES", "MISMATCH_RATIO", "MISMATCH_VOLUME", "OCCLUSION", "PERFUSION_STATE", "PROBABILITY", "SCHEME", "SITES",
-    "THRESHOLD", "UNITS", "VOLUME", "own", "unjudged",
+    "ARTERY", "ASSESSED", "BRAIN", "CALL", "CALLS", "CBV_INDEX", "CEREBRAL_ARTERY", "COLLATERAL_SCORE", "COMMENT", "CORE",
+    "DEVICE", "HIR", "HYPOPERFUSION", "KEY_OBJECTS_TITLE", "LATERALITY", "LATE_THRESHOLD", "LATE_TISSUE", "MAP_QUANTITIES",
+    "MISMATCH_RATIO", "MISMATCH_VOLUME", "OCCLUSION", "PERFUSION_STATE", "PROBABILITY", "PROCEDURES", "REPORT_TITLE", "SCHEME",
+    "SITES", "TERRITORIES", "THRESHOLD", "UNITS", "VOLUME", "band", "item", "own", "unjudged",
 ]  # fmt: skip
 
 SCHEME = "99LVO"
@@ -24,6 +26,12 @@ SCHEME = "99LVO"
 def own(value: str, meaning: str) -> CodedConcept:
     """A code of our own scheme."""
     return CodedConcept(value, SCHEME, meaning)
+
+
+def item(code: Code | CodedConcept) -> Dataset:
+    """A code as an item of a code sequence."""
+    coded: Dataset = CodedConcept(code.value, code.scheme_designator, code.meaning)
+    return coded
 
 
 def _sct(value: str, meaning: str) -> Code:
@@ -46,6 +54,15 @@ CALLS = {
 }
 """Values of CALL. "Not detected" is our own code: the standard's words would say more than is known."""
 
+DEVICE = _dcm("121007", "Device")
+REPORT_TITLE = _dcm("126000", "Imaging Measurement Report")
+KEY_OBJECTS_TITLE = _dcm("113000", "Of Interest")
+PROCEDURES = {
+    Role.CTA: _sct("77477000", "Computed tomography"),
+    Role.CTP: _dcm("126301", "Perfusion analysis by IV Iodinated Contrast CT technique"),
+}
+
+ASSESSED = own("assessed", "Assessed")
 PERFUSION_STATE = own("perfusion-state", "CT perfusion, state of the analysis")
 COMMENT = _dcm("121106", "Comment")
 PROBABILITY = own("lvo-probability", "LVO probability, calibrated on synthetic heads")
@@ -55,11 +72,14 @@ VOLUME = _sct("118565006", "Volume")
 MISMATCH_VOLUME = own("mismatch-volume", "Mismatch volume: hypoperfusion minus core")
 MISMATCH_RATIO = own("mismatch-ratio", "Mismatch ratio: hypoperfusion / core")
 HIR = own("hir", "Hypoperfusion intensity ratio")
+CBV_INDEX = own("cbv-index", "CBV index: hypoperfused / normal tissue")
+LATE_TISSUE = own("late-tissue", "Tissue that fills late by time to peak")
+LATE_THRESHOLD = own("late-threshold", "Delay of the peak from which tissue counts as late")
 CORE = own("core", "Estimated ischaemic core")
 HYPOPERFUSION = own("hypoperfusion", "Hypoperfused tissue")
 CEREBRAL_ARTERY = _sct("88556005", "Cerebral Artery")
 ARTERY = _sct("51114001", "Artery")
-CT_PERFUSION = _dcm("126301", "Perfusion analysis by IV Iodinated Contrast CT technique")
+BRAIN = _sct("12738006", "Brain")
 
 LATERALITY = {
     Side.LEFT: _sct("7771000", "Left"),
@@ -80,14 +100,32 @@ SITES = {
     Site.VA: _sct("85234005", "Vertebral artery"),
 }
 
+TERRITORIES = {
+    "ICA": SITES[Site.ICA],
+    "MCA": _sct("17232002", "Middle cerebral artery"),
+    "ACA": _sct("60176003", "Anterior cerebral artery"),
+    "PCA": _sct("70382005", "Posterior cerebral artery"),
+    "MCA distal": own("mca-distal", "Distal branches of the middle cerebral artery"),
+}
+"""Arteries of a territory, by the names of `TerritoryVolume`."""
+
 MAP_QUANTITIES = {
     "cbf": _dcm("113055", "Regional Cerebral Blood Flow"),
     "cbv": _dcm("113056", "Regional Cerebral Blood Volume"),
     "mtt": _dcm("113052", "Mean Transit Time"),
     "tmax": _dcm("113084", "Tmax"),
     "delay": own("delay", "Arrival delay of contrast"),
+    "rttp": own("rttp", "Time to peak after that of normal tissue"),
 }
 """What each parametric map holds."""
+
+_BANDS = {
+    "tmax>": ("tmax-over-{}", "Volume of tissue with Tmax over {} s"),
+    "rcbf<": ("rcbf-below-{}", "Volume of tissue with CBF below {} % of normal"),
+}
+
+MAP_TITLES = {"cbf": "CBF", "cbv": "CBV", "mtt": "MTT", "tmax": "Tmax", "delay": "arrival delay", "rttp": "late peak"}
+"""What a list of series calls each parametric map."""
 
 UNITS = {
     "mL": Code("mL", "UCUM", "mL"),
@@ -98,12 +136,18 @@ UNITS = {
 }
 
 
-def unjudged(outcome: Outcome[CtaResult] | Outcome[PerfusionResult]) -> tuple[CodedConcept, tuple[str, ...]] | None:
-    """Code and reasons of a part without a result; None when it was judged."""
-    match outcome:
-        case NotAssessable(reasons=reasons):
-            return own("not-assessable", "Could not be judged"), reasons
-        case Absent(reason=reason):
-            return own("not-analysed", "Not analysed"), (reason,)
-        case _:
-            return None
+def band(key: str) -> CodedConcept:
+    """Volume of tissue beyond one step of a threshold; `key` as in `PerfusionResult.volumes_ml`: "tmax>6" or "rcbf<30".
+
+    Raises:
+        KeyError: a quantity or comparison that is none of these.
+    """
+    value, meaning = _BANDS[key[:5]]
+    return own(value.format(key[5:]), meaning.format(key[5:]))
+
+
+def unjudged(outcome: NotAssessable | Absent) -> tuple[CodedConcept, tuple[str, ...]]:
+    """Code and reasons of a part without a result."""
+    if isinstance(outcome, NotAssessable):
+        return own("not-assessable", "Could not be judged"), outcome.reasons
+    return own("not-analysed", "Not analysed"), (outcome.reason,)

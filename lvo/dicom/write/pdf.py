@@ -5,7 +5,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
 from lvo.dicom.write.capture import reference
-from lvo.dicom.write.source_headers import EQUIPMENT, Headers, Stamp
+from lvo.dicom.write.source_headers import EQUIPMENT, Headers
+from lvo.dicom.write.stamp import Stamp
 
 __all__ = ["encapsulated_pdf"]
 
@@ -28,10 +29,10 @@ def encapsulated_pdf(headers: Headers, document: bytes, stamp: Stamp, *, series_
     result = Dataset()
     result.file_meta = FileMetaDataset()
     result.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    result.SOPClassUID, result.SOPInstanceUID = EncapsulatedPDFStorage, stamp.new_uid()
+    result.SOPClassUID, result.SOPInstanceUID = EncapsulatedPDFStorage, stamp.uid("object", "pdf")
     result.file_meta.MediaStorageSOPClassUID = EncapsulatedPDFStorage
     result.file_meta.MediaStorageSOPInstanceUID = UID(result.SOPInstanceUID)
-    result.SeriesInstanceUID = stamp.new_uid()
+    result.SeriesInstanceUID = stamp.uid("series", "pdf")
     result.Modality, result.SeriesNumber, result.InstanceNumber = "DOC", series_number, 1
     result.Manufacturer = EQUIPMENT["manufacturer"]
     result.ManufacturerModelName = EQUIPMENT["manufacturer_model_name"]

@@ -14,9 +14,10 @@ from pydicom.sr.coding import Code
 from lvo import __version__
 from lvo.core.grid import Grid
 from lvo.dicom.write import codes
-from lvo.dicom.write.source_headers import EQUIPMENT, Headers, Stamp
+from lvo.dicom.write.source_headers import EQUIPMENT, Headers
+from lvo.dicom.write.stamp import Stamp
 
-__all__ = ["ARTERIES", "CORE", "HYPOPERFUSION", "SegmentKind", "grid_planes", "segmentation"]
+__all__ = ["ARTERIES", "CORE", "HYPOPERFUSION", "LATE_TISSUE", "SegmentKind", "grid_planes", "segmentation"]
 
 _TISSUE = Code("85756007", "SCT", "Tissue")
 _NETWORK = Code("123110", "DCM", "Artificial Intelligence")
@@ -38,6 +39,7 @@ class SegmentKind:
 ARTERIES = SegmentKind("Arteries (probability >= 0.5)", _TISSUE, codes.ARTERY, _NETWORK, (60.0, 60.0, 50.0))
 CORE = SegmentKind("Estimated ischaemic core", _ABNORMAL, codes.CORE, _THRESHOLD, (60.0, 90.0, -45.0))
 HYPOPERFUSION = SegmentKind("Hypoperfused tissue", _ABNORMAL, codes.HYPOPERFUSION, _THRESHOLD, (80.0, -75.0, 65.0))
+LATE_TISSUE = SegmentKind("Late tissue (time to peak)", _ABNORMAL, codes.LATE_TISSUE, _THRESHOLD, (75.0, 20.0, 75.0))
 
 
 def segmentation(
@@ -46,6 +48,7 @@ def segmentation(
     grid: Grid,
     stamp: Stamp,
     *,
+    name: str,
     series_number: int,
     title: str,
 ) -> Dataset | None:
@@ -58,6 +61,7 @@ def segmentation(
         masks: (K, J, I) mask per segment; segments may overlap.
         grid: where the masks are.
         stamp: time and UIDs.
+        name: of the object; its UIDs follow from it.
         series_number: for the new series.
         title: start of the series description.
 
@@ -68,16 +72,15 @@ def segmentation(
     if not filled:
         return None
     headers = headers.with_frame_of(grid, stamp)
-    sop_instance_uid = stamp.new_uid()
     result: Dataset = hd.seg.Segmentation(
         source_images=headers.main,
         further_source_images=headers.others or None,
         pixel_array=np.stack(list(filled.values()), axis=-1),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=_descriptions(list(filled), stamp),
-        series_instance_uid=stamp.new_uid(),
+        series_instance_uid=stamp.uid("series", name),
         series_number=series_number,
-        sop_instance_uid=sop_instance_uid,
+        sop_instance_uid=stamp.uid("object", name),
         instance_number=1,
         content_label="LVO",
         content_description="Research use only",
@@ -85,6 +88,7 @@ def segmentation(
         **EQUIPMENT,
     )
     result.BodyPartExamined = "HEAD"
+    result.ContentCreatorName = ""  # type 2
     headers.finish(result, stamp, series_description=title)
     return result
 
@@ -113,9 +117,9 @@ def _descriptions(kinds: Sequence[SegmentKind], stamp: Stamp) -> list[hd.seg.Seg
             segmented_property_type=kind.kind,
             algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
             algorithm_identification=hd.AlgorithmIdentificationSequence(name="lvo", family=kind.family, version=__version__),
-            tracking_uid=stamp.new_uid(),
-            tracking_id=kind.label,
-            anatomic_regions=[Code("12738006", "SCT", "Brain")],
+            tracking_uid=stamp.uid("tracking", kind.kind.meaning),
+            tracking_id=kind.kind.meaning,
+            anatomic_regions=[codes.BRAIN],
             display_color=CIELabColor(*kind.color_lab),
         )
         for number, kind in enumerate(kinds, start=1)

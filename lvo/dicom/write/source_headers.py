@@ -5,23 +5,24 @@ because the library that builds them puts names it finds odd into its warnings.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pydicom
 from pydicom import Dataset
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID
 
 from lvo import __version__
 from lvo.core.grid import Grid
 from lvo.core.study import SeriesRef
+from lvo.dicom.write import codes
+from lvo.dicom.write.stamp import Stamp
 from lvo.errors import InputError
 
-__all__ = ["EQUIPMENT", "Headers", "SourceSeries", "Stamp", "read_headers"]
+__all__ = ["EQUIPMENT", "Headers", "SourceSeries", "bare", "duplicate", "read_headers"]
 
 EQUIPMENT = {
     "manufacturer": "lvo",
@@ -33,7 +34,8 @@ EQUIPMENT = {
 
 _IDENTITY = (
     "PatientName", "PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "PatientBirthDate", "PatientSex",
-    "OtherPatientIDsSequence", "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence",
+    "OtherPatientIDsSequence", "PatientComments", "PatientIdentityRemoved", "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
     "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "IssuerOfAccessionNumberSequence",
     "ReferringPhysicianName", "StudyDescription", "PatientAge", "PatientSize", "PatientWeight",
     "ClinicalTrialSponsorName", "ClinicalTrialProtocolID", "ClinicalTrialProtocolName", "ClinicalTrialSiteID",
@@ -49,9 +51,13 @@ _TECHNICAL = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",
     "PositionReferenceIndicator", "Modality", "ImageType", "Rows", "Columns", "PixelSpacing", "SliceThickness",
     "ImagePositionPatient", "ImageOrientationPatient",
+    "SamplesPerPixel", "RescaleSlope", "RescaleIntercept", "RescaleType",
     "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod",
 )  # fmt: skip
 """What the result objects need of a source image beside identity."""
+
+_SPELLED = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+"""Value representations that follow the character set (PS3.5 6.1.2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +92,6 @@ class SourceSeries:
         return cls(tuple(files[uid] for uid in uids), uids)
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """When results are made and where their UIDs come from: injected, so that the same input gives the same bytes.
-
-    Args:
-        created: date and time, as the hospital's clock shows it.
-        new_uid: gives a new DICOM UID at each call.
-    """
-
-    created: datetime
-    new_uid: Callable[[], str]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Headers:
     """Source images without identity, and the identity on its own.
@@ -106,10 +99,12 @@ class Headers:
     Args:
         images: technical header of each image, in slice order.
         identity: patient and study attributes.
+        character_set: in which the images spell them.
     """
 
     images: tuple[Dataset, ...]
     identity: Dataset
+    character_set: str = ""
 
     @property
     def main(self) -> tuple[Dataset, ...]:
@@ -131,12 +126,17 @@ class Headers:
         (type 2 in CT, PS3.3 C.7.6.2, but result objects need a value).
         """
         uid = next((i.FrameOfReferenceUID for i in self.main if i.get("FrameOfReferenceUID")), None)
-        uid = uid or grid.frame_of_reference_uid or stamp.new_uid()
-        images = [copy.copy(image) for image in self.images]
-        for image in images:
-            image.FrameOfReferenceUID = image.get("FrameOfReferenceUID") or uid
-            image.SliceThickness = image.get("SliceThickness") or f"{grid.spacing_kji_mm[0]:.6g}"
-        return Headers(tuple(images), self.identity)
+        uid = uid or grid.frame_of_reference_uid or stamp.uid("frame of reference", str(self.main[0].SeriesInstanceUID))
+        thickness_mm = f"{grid.spacing_kji_mm[0]:.6g}"
+        images = [
+            duplicate(
+                image,
+                FrameOfReferenceUID=image.get("FrameOfReferenceUID") or uid,
+                SliceThickness=image.get("SliceThickness") or thickness_mm,
+            )
+            for image in self.images
+        ]
+        return Headers(tuple(images), self.identity, self.character_set)
 
     def finish(self, result: Dataset, stamp: Stamp, *, series_description: str) -> None:
         """Give a result its patient, its study, its time and lasting UIDs, in place."""
@@ -145,17 +145,18 @@ class Headers:
         for keyword in _ALWAYS:
             if keyword not in result or result[keyword].value is None:
                 setattr(result, keyword, "")
-        result.SpecificCharacterSet = "ISO_IR 192"
         result.SeriesDescription = f"{series_description} - RESEARCH USE ONLY"
         date, time = f"{stamp.created:%Y%m%d}", f"{stamp.created:%H%M%S}"
-        for event in ("InstanceCreation", "Content", "Series"):
-            if event != "Content" or "ContentDate" in result:
+        for event in ("InstanceCreation", "Series", "Content", "PresentationCreation"):
+            if event in {"InstanceCreation", "Series"} or f"{event}Date" in result:
                 setattr(result, f"{event}Date", date)
                 setattr(result, f"{event}Time", time)
         for equipment in result.get("ContributingEquipmentSequence", []):
             if "ContributionDateTime" in equipment:
                 equipment.ContributionDateTime = date + time
         _settle_uids(result, stamp)
+        _name_own_codes(result)
+        _settle_character_set(result, self.character_set)
         result.file_meta.ImplementationClassUID = PYDICOM_IMPLEMENTATION_UID
         result.file_meta.ImplementationVersionName = f"LVO {__version__}"
 
@@ -173,11 +174,29 @@ def read_headers(source: SourceSeries) -> Headers:
             image.ImageOrientationPatient = images[0].ImageOrientationPatient  # decimal strings differ in the last digit
     if "NumberOfFrames" in (full := _read(source.paths[0], None)):
         images = [_technical(full)]
-    identity = Dataset()
-    for keyword in _IDENTITY:
-        if keyword in full:
-            identity.add(copy.deepcopy(full[keyword]))
-    return Headers(tuple(images), identity)
+    identity = _identity(full)
+    named = full.get("SpecificCharacterSet")
+    return Headers(tuple(images), identity, named if isinstance(named, str) and named != "ISO_IR 6" else "")
+
+
+def duplicate(header: Dataset, **change: object) -> Dataset:
+    """A header with some attributes changed; `copy.copy` of a data set would change the original too."""
+    other = Dataset()
+    other.update(header)
+    for keyword, value in change.items():
+        other.add_new(keyword, dictionary_VR(keyword), value)
+    return other
+
+
+def bare(result: Dataset) -> Dataset:
+    """What a reference to one of our own objects needs of it, with its identity left empty."""
+    header = Dataset()
+    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Rows", "Columns"):
+        if keyword in result:
+            setattr(header, keyword, result[keyword].value)
+    for keyword in _ALWAYS:
+        setattr(header, keyword, "")
+    return header
 
 
 def _read(path: Path, keywords: Sequence[str] | None) -> Dataset:
@@ -191,6 +210,18 @@ def _read(path: Path, keywords: Sequence[str] | None) -> Dataset:
         msg = f"a source image cannot be read again ({type(error).__name__}): it was changed or removed meanwhile"
         raise InputError(msg) from error
     return header
+
+
+def _identity(header: Dataset) -> Dataset:
+    """Patient and study attributes that have a value; those that must be there even without one are added by `finish`."""
+    identity = Dataset()
+    for keyword in _IDENTITY:
+        if keyword in header and not header[keyword].is_empty:
+            identity.add(copy.deepcopy(header[keyword]))
+    how = ("DeidentificationMethod", "DeidentificationMethodCodeSequence")
+    if identity.get("PatientIdentityRemoved") == "YES" and not any(keyword in identity for keyword in how):
+        identity.DeidentificationMethod = "not stated in the source images"  # type 1C (PS3.3 C.7.1.1)
+    return identity
 
 
 def _technical(header: Dataset) -> Dataset:
@@ -209,10 +240,31 @@ def _technical(header: Dataset) -> Dataset:
 
 
 def _settle_uids(result: Dataset, stamp: Stamp) -> None:
-    """Replace the one UID that highdicom draws at random, that of the dimension organization, by an issued one, in place."""
+    """Replace the one UID that highdicom draws at random, that of the dimension organization, by a lasting one, in place."""
     drawn: dict[str, str] = {}
     for element in result.iterall():
         if element.keyword == "DimensionOrganizationUID":
-            if element.value not in drawn:
-                drawn[element.value] = stamp.new_uid()
-            element.value = drawn[element.value]
+            lasting = stamp.uid("dimensions", str(result.SOPInstanceUID), str(len(drawn)))
+            element.value = drawn.setdefault(element.value, lasting)
+
+
+def _name_own_codes(result: Dataset) -> None:
+    """Say whose our codes are, in place, where there are any (PS3.3 C.12.1.1.8.1)."""
+    if any(element.keyword == "CodingSchemeDesignator" and element.value == codes.SCHEME for element in result.iterall()):
+        scheme = Dataset()
+        scheme.CodingSchemeDesignator = codes.SCHEME
+        scheme.CodingSchemeName, scheme.CodingSchemeVersion = "lvo", __version__
+        result.CodingSchemeIdentificationSequence = [scheme]
+
+
+def _settle_character_set(result: Dataset, wanted: str) -> None:
+    """Spell names as the images do, in place, so that they match byte by byte; in UTF-8 what that set cannot spell."""
+    words = "".join(str(element.value) for element in result.iterall() if element.VR in _SPELLED)
+    try:
+        words.encode(pydicom.charset.python_encoding[wanted] if wanted else "ascii")
+    except (UnicodeEncodeError, KeyError):
+        wanted = "ISO_IR 192"
+    if wanted:
+        result.SpecificCharacterSet = wanted
+    elif "SpecificCharacterSet" in result:
+        del result.SpecificCharacterSet

@@ -9,7 +9,7 @@ from lvo.core.grid import Grid
 from lvo.core.study import Role
 from lvo.core.volume import Quantity, Volume
 from lvo.errors import OutputError
-from lvo.report.nifti import nifti_bytes, to_nibabel_ras, write_nifti
+from lvo.nifti.volumes import from_nibabel_ras, nifti_bytes, to_nibabel_ras, write_nifti
 
 
 @pytest.fixture
@@ -26,6 +26,13 @@ def test_nibabel_finds_the_voxel_at_its_place(oblique):
     i, j, k = np.argwhere(image.get_fdata() > 5)[0]
     ras = nibabel.affines.apply_affine(image.affine, (i, j, k))
     np.testing.assert_allclose(ras * (-1, -1, 1), oblique.grid.to_lps_mm((1, 7, 19)), atol=1e-3)
+
+
+def test_the_way_back_gives_the_same_grid(oblique):
+    image = to_nibabel_ras(oblique)
+    again = from_nibabel_ras(image.affine, image.shape)
+    assert again.shape_kji == oblique.grid.shape_kji
+    np.testing.assert_allclose(again.lps_from_kji, oblique.grid.lps_from_kji, atol=1e-4)
 
 
 def test_simpleitk_finds_it_too(oblique, tmp_path):

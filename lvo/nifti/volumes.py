@@ -1,4 +1,4 @@
-"""NIfTI maps: the one place where patient LPS positions and (k, j, i) arrays become RAS and (i, j, k)."""
+"""NIfTI volumes: the one place where patient LPS positions and (k, j, i) arrays become RAS and (i, j, k), and back."""
 
 import gzip
 import io
@@ -6,11 +6,13 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from numpy.typing import NDArray
 
+from lvo.core.grid import Grid
 from lvo.core.volume import Quantity, Volume
 from lvo.errors import OutputError
 
-__all__ = ["nifti_bytes", "to_nibabel_ras", "write_nifti"]
+__all__ = ["from_nibabel_ras", "nifti_bytes", "to_nibabel_ras", "write_nifti"]
 
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _KJI_FROM_IJK = np.eye(4)[[2, 1, 0, 3]]
@@ -31,6 +33,20 @@ def to_nibabel_ras(volume: Volume) -> nibabel.Nifti1Image:
     image.header.set_xyzt_units(xyz="mm", t="sec")
     image.header["descrip"] = b"lvo: research use only"
     return image
+
+
+def from_nibabel_ras(affine_ras: NDArray[np.float64], shape_ijk: tuple[int, ...]) -> Grid:
+    """The grid of a nibabel image: the way back from `to_nibabel_ras`.
+
+    Args:
+        affine_ras: (4, 4) affine from (i, j, k, 1) to RAS mm.
+        shape_ijk: sizes of the first three axes of its array, whose transpose is (k, j, i).
+
+    Raises:
+        ValueError: the affine cannot be inverted.
+    """
+    i, j, k = shape_ijk[:3]
+    return Grid((k, j, i), _RAS_FROM_LPS @ affine_ras @ _KJI_FROM_IJK)
 
 
 def nifti_bytes(volume: Volume) -> bytes:
