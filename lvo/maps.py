@@ -17,7 +17,7 @@ from lvo.dicom.index import open_studies
 from lvo.dicom.load import load_time_series
 from lvo.dicom.select import choose
 from lvo.errors import InputError, UsageError
-from lvo.image.turn import Turn, upright
+from lvo.image.turn import Turn
 from lvo.nifti.series import is_nifti, load_nifti_series
 from lvo.nifti.volumes import write_nifti
 from lvo.pipeline.perfusion import judge_series
@@ -125,7 +125,8 @@ def _load_dicom(path: Path, times_path: Path | None) -> _Loaded | NotAssessable:
             loaded = load_time_series(selection.ctp)
         except InputError as error:
             return NotAssessable((f"CT perfusion: {error}",))
-    return _Loaded(loaded.series, upright(loaded.series.grid), loaded.notes)
+    grid = loaded.series.grid
+    return _Loaded(loaded.series, Turn(grid, grid, (0, 1, 2), ()), loaded.notes)  # maps stay on the grid of the images
 
 
 def _report(

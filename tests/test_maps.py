@@ -130,6 +130,30 @@ def test_nifti_gives_the_maps_of_dicom(from_dicom, from_nifti, nifti):
     assert theirs["side"] == ours["side"] == "left"
 
 
+def test_columns_stored_from_left_to_right_keep_the_lesion_on_its_side(study, from_dicom, tmp_path):
+    """DICOM may store a row from the patient's left to the right: the same patient, the same maps at the same places."""
+    for path in study.iterdir():
+        if path.suffix == ".json":
+            continue
+        image = pydicom.dcmread(path)
+        row = np.array(image.ImageOrientationPatient[:3], float)
+        last = np.array(image.ImagePositionPatient, float) + row * float(image.PixelSpacing[1]) * (image.Columns - 1)
+        image.ImagePositionPatient = last.tolist()
+        image.ImageOrientationPatient = [*(-row).tolist(), *image.ImageOrientationPatient[3:]]
+        image.PixelData = np.ascontiguousarray(image.pixel_array[:, ::-1]).tobytes()
+        (tmp_path / "study").mkdir(exist_ok=True)
+        image.save_as(tmp_path / "study" / path.name)
+    status, _ = lvo("maps", tmp_path / "study", "--out", tmp_path / "maps")
+    assert status == 0
+    for name in ("brain", "hypoperfusion", "tmax"):
+        here, there = (
+            np.asarray(nibabel.as_closest_canonical(nibabel.load(folder / f"{name}.nii.gz")).dataobj, float)
+            for folder in (tmp_path / "maps", from_dicom)
+        )
+        assert (np.abs(here - there) > 0.1).mean() < 0.01, name
+        assert name == "brain" or (np.abs(here[::-1] - there) > 0.1).mean() > 5 * (np.abs(here - there) > 0.1).mean(), name
+
+
 @pytest.fixture(scope="module")
 def oblique(stack, tmp_path_factory):
     """The head lies turned and far from the origin, pixels are not square, axes run S, R, P, and times are uneven."""

@@ -159,10 +159,12 @@ def _read(image: Frame, level: _Level, reference: Reference, move: Array) -> tup
     """Frame and reference half a move ahead of and behind the positions compared, and which of them both have scanned."""
     half = _half(move)
     last = np.array(image.shape) - 1
+    # of two slices nothing would be left after the first step otherwise; half a voxel is still in the outermost slice
+    slack = np.array([0.5, 0.0, 0.0]) if image.shape[0] < 3 else np.zeros(3)
     values, seen = [], np.ones(len(reference.points_lps_mm), dtype=bool)
     for part, way in ((image, half), (level.image, np.asarray(np.linalg.inv(half)))):
         index = reference.grid.to_kji(transform(way, reference.points_lps_mm))
-        seen &= ((index >= 0.0) & (index <= last)).all(axis=1)
+        seen &= ((index >= -slack) & (index <= last + slack)).all(axis=1)
         values.append(ndimage.map_coordinates(part, index.T, order=1, mode="nearest").astype(np.float64))
     return values[0], values[1], seen
 

@@ -137,8 +137,8 @@ def _numbers(key: str, value: object) -> NDArray[np.float64]:
         _refuse(key, "must be a number or a list of numbers")
     try:
         numbers = np.asarray(_plain(value), dtype=np.float64)
-    except ValueError:
-        _refuse(key, "must have as many times in every frame")
+    except (ValueError, OverflowError):
+        _refuse(key, "must have as many times in every frame, none beyond any clock")
     if not np.isfinite(numbers).all() or numbers.size == 0:
         _refuse(key, "must hold finite numbers")
     return numbers

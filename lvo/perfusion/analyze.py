@@ -21,7 +21,7 @@ from lvo.perfusion.tissue import Tissue, classify, intracranial
 
 __all__ = ["NoInputCurve", "analyze"]
 
-STRENGTHS = {"bcsvd": ("svd_threshold",), "osvd": ("svd_threshold", "oscillation_index"), "tikhonov": ("tikhonov_lambda",)}
+STRENGTHS = {"bcsvd": ("svd_threshold",), "osvd": ("oscillation_index",), "tikhonov": ("tikhonov_lambda",)}
 """Settings that a method of deconvolution goes by, for the record."""
 
 

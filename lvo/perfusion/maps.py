@@ -139,11 +139,12 @@ def _alone(inputs: Inputs, settings: PerfusionSettings, strength: float) -> _Way
 def _strength(curves: NDArray[np.float32], inputs: Inputs, settings: PerfusionSettings, frames: SliceTimes | None) -> float:
     """Regularisation, adapted to the noise of a sample of the curves where that is asked for."""
     least = settings.tikhonov_lambda if settings.method == "tikhonov" else settings.svd_threshold
-    if not settings.adapt_to_noise or curves.shape[1] == 0:
+    if not settings.adapt_to_noise or settings.method == "osvd" or curves.shape[1] == 0:
         return least
-    same = np.arange(curves.shape[1]) if frames is None else np.flatnonzero(frames.row == frames.row[0])
+    usual = 0 if frames is None else int(np.bincount(frames.row).argmax())  # the times that most voxels share
+    same = np.arange(curves.shape[1]) if frames is None else np.flatnonzero(frames.row == usual)
     some = curves[:, same[:: max(1, same.size // CHUNK)]]
-    times_s = inputs.aif.times_s if frames is None else frames.times_s[frames.row[0]]
+    times_s = inputs.aif.times_s if frames is None else frames.times_s[usual]
     return adapted_strength(some, least, lambda strength: _operator(inputs, settings, times_s, strength))
 
 

@@ -68,7 +68,7 @@ def record_measures(series: TimeSeries, brain: Volume) -> dict[str, float]:
     shown = np.flatnonzero((brain.array > 0).any(axis=(1, 2)))
     measures = {
         "n_frames": float(times_s.shape[0]),
-        "duration_s": float((times_s[-1] - times_s[0]).min()),
+        "duration_s": max(0.0, float(times_s[-1].min() - times_s[0].max())),  # seen by every slice
         "slice_times_s": float(np.ptp(times_s, axis=1).max()),
         "brain_ml": float((brain.array > 0).sum() * brain.grid.voxel_ml),
         "coverage_mm": float((shown[-1] - shown[0] + 1) * spacing_mm) if shown.size else 0.0,

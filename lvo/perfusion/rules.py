@@ -68,8 +68,7 @@ RULES: tuple[Rule, ...] = (
          "is uncertain",
          f"half the width of the narrowest first passes of {ISLES}"),
     Rule("perfusion.slice_times", INFO, "slice_times_s", ">", 0.02,
-         "slices of one frame lie up to {slice_times_s:.1f} s apart; each was interpolated to a common time "
-         "base",
+         "slices of one frame lie up to {slice_times_s:.1f} s apart; each keeps its own times",
          OURS),
     Rule("perfusion.brain", REFUSAL, "brain_ml", "<", 50.0,
          "it covers {brain_ml:.0f} mL of brain, at least {limit:.0f} mL are needed",

@@ -128,7 +128,7 @@ def test_the_record_is_measured():
     brain[1:5, 4:14, 3:15] = True
     found = record_measures(series, Volume(brain, series.grid, Quantity.MASK))
     assert found["n_frames"] == 45
-    assert found["duration_s"] == pytest.approx(66.0)
+    assert found["duration_s"] == pytest.approx(65.0)
     assert found["interval_s"] == pytest.approx(1.5)
     assert found["slice_times_s"] == pytest.approx(1.0)
     assert found["brain_ml"] == pytest.approx(4 * 10 * 12 * 0.08)
@@ -219,3 +219,13 @@ def test_rules_are_frozen():
     with pytest.raises(AttributeError):
         RULES[0].limit = 3
     assert replace(RULES[0], limit=3).limit == 3
+
+
+def test_slices_without_a_common_time_are_too_short_a_record():
+    """Two slabs scanned one after the other, or offsets in milliseconds: what no two slices share in time is no duration."""
+    grid = Grid.from_axes((2, 4, 4), (5.0, 2.0, 2.0), origin_lps_mm=(0.0, 0.0, 0.0))
+    times_s = 1.5 * np.arange(30)[:, None] + np.array([0.0, 300.0])
+    series = TimeSeries(np.zeros((30, 2, 4, 4), np.int16), grid, times_s)
+    measures = record_measures(series, Volume(np.ones((2, 4, 4), np.uint8), grid, Quantity.MASK))
+    assert measures["duration_s"] == 0.0
+    assert any("it lasts 0 s" in reason for reason in refusals_of(SOUND | measures, SETTINGS))
