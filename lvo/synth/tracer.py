@@ -151,7 +151,11 @@ class Artery:
         ))  # fmt: skip
 
     def passed_hu(self, times_s: ArrayLike, transit: Transit, *, mtt_s: ArrayLike, delay_s: ArrayLike = 0.0) -> Floats:
-        """Enhancement of a voxel that is all blood in transit: the artery convolved with residue / mtt. Arguments broadcast."""
+        """Enhancement of a voxel that is all blood in transit: the artery convolved with residue / mtt. Arguments broadcast.
+
+        Raises:
+            ValueError: a gamma residue is too fast beside this artery, see `MAX_SPREAD`.
+        """
         mtt = np.asarray(mtt_s, dtype=np.float64)
         t = np.asarray(times_s, dtype=np.float64) - np.asarray(delay_s, dtype=np.float64)
         inside = np.zeros(np.broadcast_shapes(t.shape, mtt.shape))
@@ -224,6 +228,8 @@ class SampledArtery:
         return _volume_fraction(cbf_ml_100g_min, mtt_s) * self.passed_hu(times_s, transit, mtt_s=mtt_s, delay_s=delay_s)
 
 
+MAX_SPREAD = 35.0
+"""Time scale of the artery over that of one compartment, up to which the series is good to 1e-5 of the peak."""
 _Part = tuple[float, Floats]
 """Shape and scale of a gamma variable."""
 
@@ -235,7 +241,16 @@ def _volume_fraction(cbf_ml_100g_min: ArrayLike, mtt_s: ArrayLike) -> Floats:
 
 
 def _left(t: Floats, parts: list[_Part], transit: Transit, mtt_s: Floats) -> Floats:
-    """Probability that a particle has entered and left by t."""
+    """Probability that a particle has entered and left by t.
+
+    Raises:
+        ValueError: the compartments of a gamma residue are so much faster than the artery that digits are lost.
+    """
+    widest_s = max(float(scale) for _, scale in parts)
+    if transit.residue == "gamma" and widest_s * transit.shape > MAX_SPREAD * float(np.min(mtt_s)):
+        found_s, least_s = np.min(mtt_s) / transit.shape, widest_s / MAX_SPREAD
+        msg = f"MTT / shape must be at least {least_s:.2g} s beside this artery, got {found_s:.2g} s"
+        raise ValueError(msg)
     if transit.residue == "box":
         return _sum_of_gammas(t - mtt_s, parts)[0]
     if transit.residue == "linear":  # transit times are uniform up to twice the mean

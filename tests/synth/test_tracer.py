@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lvo.synth.tracer import BRAIN_DENSITY_G_ML, HAEMATOCRIT_FACTOR, Artery, SampledArtery, Transit
+from lvo.synth.tracer import BRAIN_DENSITY_G_ML, HAEMATOCRIT_FACTOR, MAX_SPREAD, Artery, SampledArtery, Transit
 
 TIMES_S = np.array([5.0, 9.5, 13.0, 17.7, 24.0, 33.3, 52.0, 66.0])
 PLAIN, ROUND = Artery(), Artery(recirculation=0.15)
@@ -122,6 +122,10 @@ def test_any_gamma_residue_keeps_its_bounds(mtt_s, delay_s, shape, alpha, beta_s
     """Never negative, never above the artery, 0 before arrival, and moved by a delay: whatever the parameters."""
     artery = Artery(alpha=alpha, beta_s=beta_s)
     times_s = np.arange(0.0, 70.0, 0.5)
+    if beta_s * shape > MAX_SPREAD * mtt_s:
+        with pytest.raises(ValueError, match="MTT / shape must be at least"):
+            artery.passed_hu(times_s, Transit("gamma", shape), mtt_s=mtt_s)
+        return
     curve = artery.passed_hu(times_s, Transit("gamma", shape), mtt_s=mtt_s, delay_s=delay_s)
     assert np.isfinite(curve).all()
     assert curve.min() >= -ROUNDING * artery.peak_hu
