@@ -12,7 +12,7 @@ import msgspec
 
 from lvo.errors import ConfigError
 
-__all__ = ["Config", "CtaSettings", "OutputSettings", "PerfusionSettings", "load_config"]
+__all__ = ["Config", "CtaSettings", "OutputSettings", "PerfusionSettings", "RuntimeSettings", "load_config"]
 
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
@@ -26,16 +26,29 @@ class CtaSettings(_Section, frozen=True):
     """How the CT angiogram is judged."""
 
     model: str = "arteries"
-    suspected_probability: Fraction = 0.5
-    indeterminate_probability: Fraction = 0.2
+    suspected_probability: Fraction = 0.7
+    indeterminate_probability: Fraction = 0.35
     min_arterial_hu: Positive = 150.0
     max_slice_mm: Positive = 1.5
+    mirrored: bool = True
 
     def __post_init__(self) -> None:
         """Refuse thresholds in the wrong order."""
         if self.indeterminate_probability > self.suspected_probability:
             msg = "indeterminate_probability must not exceed suspected_probability"
             raise ValueError(msg)
+
+
+class RuntimeSettings(_Section, frozen=True):
+    """What networks run on.
+
+    Args:
+        device: "auto" for the fastest that is installed of "cuda", "openvino" and "cpu".
+        threads: processor threads of a network.
+    """
+
+    device: Literal["auto", "cuda", "openvino", "cpu"] = "auto"
+    threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 2
 
 
 class PerfusionSettings(_Section, frozen=True):
@@ -111,6 +124,7 @@ class Config(_Section, frozen=True):
     """All settings of an analysis."""
 
     cta: CtaSettings = CtaSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
     perfusion: PerfusionSettings = PerfusionSettings()
     outputs: OutputSettings = OutputSettings()
 

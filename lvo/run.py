@@ -66,13 +66,13 @@ class RunResult:
     exit_status: int
 
 
-def load_models(config: Config, *, threads: int = 2) -> Models:
+def load_models(config: Config) -> Models:
     """Load the artery network and the call that was fitted on it.
 
     Raises:
-        ModelError: one is missing, altered, or does not fit.
+        ModelError: one is missing, altered, or does not fit, or the device is not there.
     """
-    network = load_model(config.cta.model, threads=threads)
+    network = load_model(config.cta.model, threads=config.runtime.threads, device=config.runtime.device)
     return Models(network, load_call_head(network.manifest))
 
 
@@ -160,7 +160,7 @@ def _nearest_slice(analysis: Analysis) -> str | None:
 
 
 def _write_maps(report: Report, folder: Path) -> Sequence[Output]:
-    volumes = {name: report.volumes[name] for name in ("arteries", "brain") if name in report.volumes}
+    volumes = {name: report.volumes[name] for name in ("arteries", "vessels", "brain") if name in report.volumes}
     if isinstance(report.perfusion, Assessed):
         volumes |= {f"ctp_{name}" if name == "brain" else name: v for name, v in report.perfusion.value.maps.items()}
     (folder / "maps").mkdir()

@@ -1,13 +1,15 @@
 """Shared by the rooms: where the real scans are, and a made-up report of a head with its left M1 stopped."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lvo.core.anatomy import VESSEL_CLASSES
 from lvo.core.grid import Grid
 from lvo.core.outcome import Assessed
+from lvo.core.pose import HeadPose
 from lvo.core.report import (
     Call,
     CollateralFilling,
@@ -22,6 +24,8 @@ from lvo.core.report import (
     PerfusionResult,
     QualityNote,
     Report,
+    SegmentRow,
+    SegmentSide,
     SeriesRow,
     Severity,
     Side,
@@ -205,6 +209,38 @@ class ReportPhantom:
             volumes=self.volumes(),
         )  # fmt: skip
 
+    def vessels(self) -> Volume:
+        """The arteries by tree, and a clot beyond the site."""
+        grid = self.grid(Role.CTA)
+        points = _points(grid)
+        codes = np.zeros(grid.shape_kji, np.uint8)
+        size = max(self.cta_spacing_kji_mm)
+        for (start, end, width_mm), tree in zip(_TUBES, _TREES, strict=True):
+            codes[_tube(points, start, end, max(width_mm, 0.6 * size)) >= 0.5] = VESSEL_CLASSES.index(tree)
+        codes[(_tube(points, (24, -5, -18), (33, -5, -17), 0.6 * size) >= 0.5) & (codes == 0)] = VESSEL_CLASSES.index("clot")
+        return Volume(codes, grid, Quantity.LABEL)
+
+    def detailed(self, *, call: Call = Call.SUSPECTED) -> Report:
+        """Both parts judged, with trees, segments, coverage, pose and courses."""
+        report = self.report(call=call)
+        pose = np.eye(4)
+        pose[:3, 3] = -CENTER_LPS_MM
+        result = replace(
+            self.cta_result(call),
+            segments=(
+                SegmentRow("ICA-T", SegmentSide(0.11, 0.93, 0.0, 355.0), SegmentSide(0.12, 1.02, 0.0, 351.0)),
+                SegmentRow("M1", SegmentSide(0.05, 0.31, 13.7, 214.0), SegmentSide(0.16, 1.07, 0.0, 342.0)),
+                SegmentRow("A1", SegmentSide(0.04, None, None, None), SegmentSide(0.05, 0.9, 0.0, 333.0)),
+                SegmentRow("BA", SegmentSide(0.31, 0.98, 0.0, 347.0)),
+            ),
+            covered=("carotid terminus", "M1", "M2", "basilar artery"),
+            not_covered=("A1", "vertebral arteries", "M3 and beyond"),
+            pose=HeadPose(pose, 0.9),
+            course_lps_mm=_course(1.0),
+            mirror_course_lps_mm=_course(-1.0),
+        )
+        return replace(report, cta=Assessed(result), volumes={**report.volumes, "vessels": self.vessels()})
+
 
 _TUBES = (
     ((-14, -2, -40), (-14, -4, -14), 2.4), ((14, -2, -40), (14, -4, -14), 2.4), ((-14, -4, -14), (-36, -4, -15), 1.6),
@@ -213,6 +249,14 @@ _TUBES = (
     ((0, 28, -50), (0, 17, -18), 1.6), ((0, 17, -18), (20, 28, -9), 1.0), ((0, 17, -18), (-20, 28, -9), 1.0),
 )  # fmt: skip
 """Arteries: start and end relative to the middle of the head (LPS mm) and radius; the left M1 stops at the site."""
+
+_TREES = ("ICA", "ICA", "MCA", "MCA", "MCA", "MCA", "ACA", "ACA", "ACA", "VB", "PCA", "PCA")
+
+
+def _course(left: float) -> tuple[tuple[float, float, float], ...]:
+    """From carotid to M2; 1 is the patient's left, -1 the right."""
+    way = ((14, -2, -40), (14, -4, -14), (22, -5, -18), (36, -4, -15), (44, 12, 12))
+    return tuple((left * x + CENTER_LPS_MM[0], y + CENTER_LPS_MM[1], z + CENTER_LPS_MM[2]) for x, y, z in way)
 
 
 def _points(grid: Grid) -> np.ndarray:

@@ -33,6 +33,9 @@ def test_the_hash_follows_the_values_not_the_file(tmp_path):
         pytest.param("[cta]\nmax_slice_mm = 'thin'\n", "max_slice_mm", id="a wrong type"),
         pytest.param("[cta]\nmax_slice_mm = -1.0\n", "max_slice_mm", id="an impossible value"),
         pytest.param("[cta]\nsuspected_probability = 0.1\n", "must not exceed", id="thresholds in the wrong order"),
+        pytest.param("[cta]\nmirrored = 2\n", "mirrored", id="neither true nor false"),
+        pytest.param("[runtime]\ndevice = 'tpu'\n", "device", id="an unknown device"),
+        pytest.param("[runtime]\nthreads = 0\n", "threads", id="no thread"),
         pytest.param("[cta\n", "default.toml", id="no TOML"),
     ],
 )

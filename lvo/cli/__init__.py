@@ -19,6 +19,7 @@ COMMANDS = {
     "train": "Train the artery network on synthetic heads.",
     "export": "Turn a trained network into a checked ONNX model.",
     "calibrate": "Fit the call on the maps of a network.",
+    "evaluate": "Measure the call on the fixed evaluation set, with intervals.",
     "info": "List models, hashes, configuration keys and versions.",
     "doctor": "Check that this installation can run.",
 }

@@ -41,7 +41,8 @@ def _cta_lines(outcome: Outcome[CtaResult], *, judged: bool) -> list[str]:
     """The call; where nothing of the study was judged, a missing angiogram is no call either, and says so in the same words."""
     match outcome:
         case Assessed(value=value):
-            return [f"CTA        {_finding_text(value.finding)}", *(f"           - {text}" for text in value.finding.evidence)]
+            said = [*value.finding.evidence, *([value.coverage] if value.coverage else [])]
+            return [f"CTA        {_finding_text(value.finding)}", *(f"           - {text}" for text in said)]
         case NotAssessable(reasons=reasons):
             return [f"CTA        COULD NOT BE JUDGED: {text}" for text in reasons]
         case Absent(reason=reason):

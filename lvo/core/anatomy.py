@@ -15,13 +15,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ARTERIES", "ARTERY_BOX_ATLAS_MM", "ARTERY_PROBABILITY", "ArterySegment", "is_below_tentorium", "segment"]
+__all__ = [
+    "ARTERIES", "ARTERY_BOX_ATLAS_MM", "ARTERY_PROBABILITY", "ARTERY_TREES", "VESSEL_CLASSES", "ArterySegment",
+    "is_below_tentorium", "segment",
+]  # fmt: skip
 
 ARTERY_BOX_ATLAS_MM = ((-80.0, -75.0, -60.0), (80.0, 60.0, 45.0))
 """Lower and upper corner of the region in which arteries are looked for: skull base to the upper convexity, A2 to P2."""
 
 ARTERY_PROBABILITY = 0.5
 """On an artery map, a voxel is artery from here on: when the network finds that more likely than not."""
+
+ARTERY_TREES = ("ICA", "MCA", "ACA", "PCA", "VB")
+"""The trees that arteries are told apart by; VB is vertebrobasilar. The side follows from the position."""
+
+VESSEL_CLASSES = ("background", *ARTERY_TREES, "vein", "clot")
+"""What a voxel of a vessel map can be, in the order of the codes 0 to 7. A clot is where an artery's lumen is blocked."""
 
 
 @dataclass(frozen=True, slots=True)

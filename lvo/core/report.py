@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvo.core.outcome import Outcome
+from lvo.core.pose import HeadPose
 from lvo.core.study import Role
 from lvo.core.volume import Volume
 
 __all__ = [
     "Call", "CollateralFilling", "Criterion", "CriterionCheck", "CtaResult", "Curve", "CurveCandidate", "Finding",
-    "HeadMotion", "ModelUse", "Output", "PerfusionResult", "QualityNote", "Report", "SeriesRow", "Severity", "Side", "Site",
-    "TerritoryVolume", "TimeToPeakFallback",
+    "HeadMotion", "ModelUse", "Output", "PerfusionResult", "QualityNote", "Report", "SegmentRow", "SegmentSide", "SeriesRow",
+    "Severity", "Side", "Site", "TerritoryVolume", "TimeToPeakFallback",
 ]  # fmt: skip
 
 
@@ -120,9 +121,57 @@ class CollateralFilling:
     ratio: float
 
 
+@dataclass(frozen=True, slots=True)
+class SegmentSide:
+    """One artery segment on one side, as the artery map shows it.
+
+    Args:
+        lumen_ml: opacified lumen.
+        expected_share: that volume as a share of what is usual for the segment, above 1 where it is wider; None when unknown.
+        gap_mm: longest stretch of the course without lumen, None when the course was not followed.
+        hu: median density of the lumen, None where there is none.
+    """
+
+    lumen_ml: float
+    expected_share: float | None
+    gap_mm: float | None
+    hu: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """One artery segment on both sides; of a midline artery, like the basilar, `left` is the whole and `right` is None."""
+
+    segment: str
+    left: SegmentSide
+    right: SegmentSide | None = None
+
+    @property
+    def sides(self) -> tuple[tuple[Side, SegmentSide], ...]:
+        """The segment on each side it has: right and left, or midline."""
+        if self.right is None:
+            return ((Side.MIDLINE, self.left),)
+        return ((Side.RIGHT, self.right), (Side.LEFT, self.left))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CtaResult:
-    """What the CT angiogram shows."""
+    """What the CT angiogram shows.
+
+    Args:
+        finding: the call with side, site and place.
+        vessels: opacified artery per territory.
+        collateral: filling beyond the occlusion, None without a one-sided suspicion.
+        arterial_hu: density of the large arteries.
+        phase: of the contrast bolus, in words.
+        notes: on the images and the analysis.
+        segments: every segment that was measured, from the heart outwards.
+        covered: vessels that were judged, in words.
+        not_covered: vessels that were not: an occlusion there cannot be found.
+        pose: how the head lies; pictures are turned with it.
+        course_lps_mm: way of the blood on the side of the finding, carotid to M2, through the place where the lumen stops.
+        mirror_course_lps_mm: the same way on the other side.
+    """
 
     finding: Finding
     vessels: tuple[TerritoryVolume, ...]
@@ -130,6 +179,18 @@ class CtaResult:
     arterial_hu: float
     phase: str
     notes: tuple[QualityNote, ...] = ()
+    segments: tuple[SegmentRow, ...] = ()
+    covered: tuple[str, ...] = ()
+    not_covered: tuple[str, ...] = ()
+    pose: HeadPose | None = None
+    course_lps_mm: tuple[tuple[float, float, float], ...] = ()
+    mirror_course_lps_mm: tuple[tuple[float, float, float], ...] = ()
+
+    @property
+    def coverage(self) -> str:
+        """Which vessels were judged and which were not, for every output; empty when that is not known."""
+        parts = (("judged", self.covered), ("not judged", self.not_covered))
+        return "; ".join(f"{what}: {', '.join(names)}" for what, names in parts if names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -294,7 +355,8 @@ class Report:
         config_sha256: hash of the resolved configuration.
         timings_s: seconds per stage.
         volumes: images the outputs are drawn from: "cta", "arteries" (probability on the CTA grid), "brain"; absent when
-            the CTA was not analysed; "ctp" is the unenhanced CT perfusion, absent when that was not loaded.
+            the CTA was not analysed; "vessels" has the codes of `lvo.core.anatomy.VESSEL_CLASSES` where trees are told apart;
+            "ctp" is the unenhanced CT perfusion, absent when that was not loaded.
         fallback: late tissue by time to peak, where the perfusion could not be judged for want of an arterial curve.
     """
 

@@ -1,4 +1,4 @@
-"""The last, small and replaceable step: a logistic call per hemisphere and for the basilar artery.
+"""The last, small and replaceable step: logistic detectors per hemisphere and for the basilar artery, calibrated together.
 
 A handful of numbers goes in, one probability comes out; the weights are data (`call.json` beside the network), so a site can
 refit them on its own 10 to 50 cases without touching the network.
@@ -6,14 +6,21 @@ refit them on its own 10 to 50 cases without touching the network.
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from lvo.core.report import Call, Side
+from lvo.cta.features import BasilarFeatures, HemisphereFeatures, vector
 
-__all__ = ["CallHead", "Logistic", "Suspicion", "judge"]
+__all__ = ["DETECTORS", "CallHead", "Detector", "HemisphereSuspicion", "Logistic", "Suspicion", "judge", "suspect"]
+
+Detector = Literal["siphon", "stem", "m2"]
+DETECTORS: tuple[Detector, ...] = ("siphon", "stem", "m2")
+"""What is looked for in a hemisphere: a stop in the intracranial carotid, in carotid T or M1, in M2."""
+
+_MAX_LOGIT = 50.0
 
 
 class Logistic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,40 +46,67 @@ class Logistic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             msg = "features, mean, scale and weight must have one length, and every scale must be positive"
             raise ValueError(msg)
 
-    def probability(self, vector: NDArray[np.float64]) -> float:
-        """Probability for one feature vector."""
-        standard = (vector - np.array(self.mean)) / np.array(self.scale)
-        logit = float(standard @ np.array(self.weight)) + self.intercept
-        return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, logit))))
+    def logit(self, features: HemisphereFeatures | BasilarFeatures) -> float:
+        """Log odds, -50 to 50."""
+        standard = (vector(features, self.features) - np.array(self.mean)) / np.array(self.scale)
+        return float(np.clip(standard @ np.array(self.weight) + self.intercept, -_MAX_LOGIT, _MAX_LOGIT))
 
 
 class CallHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Both logistic models, and what they were fitted on.
+    """The detectors, what makes their answers probabilities, and what they were fitted on.
 
     Args:
         network_sha256: hash of the network whose maps were measured; on another network's maps the call means nothing.
         fitted_on: the cases, in words.
-        hemisphere: carotid terminus, M1, M2 of one side.
-        basilar: basilar artery.
+        siphon, stem, m2: detectors of a hemisphere.
+        basilar: detector of the basilar artery.
+        slope, intercept: of the log odds that a scan shows an occlusion against its highest detector (Platt scaling).
     """
 
     network_sha256: str
     fitted_on: str
-    hemisphere: Logistic
+    siphon: Logistic
+    stem: Logistic
+    m2: Logistic
     basilar: Logistic
+    slope: float
+    intercept: float
+
+    def probability(self, logit: float) -> float:
+        """Calibrated probability of a detector's log odds."""
+        return 1.0 / (1.0 + math.exp(-float(np.clip(self.slope * logit + self.intercept, -_MAX_LOGIT, _MAX_LOGIT))))
+
+
+@dataclass(frozen=True, slots=True)
+class HemisphereSuspicion:
+    """Probability of a stop in each part of one hemisphere's arteries."""
+
+    siphon: float
+    stem: float
+    m2: float
+
+    @property
+    def highest(self) -> float:
+        """That of the most suspicious part."""
+        return max(self.siphon, self.stem, self.m2)
+
+    @property
+    def detector(self) -> Detector:
+        """The most suspicious part."""
+        return max(DETECTORS, key=lambda name: float(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
     """Probability of an occlusion in each place that is judged; `basilar` is None when the scan does not cover it."""
 
-    left: float
-    right: float
+    left: HemisphereSuspicion
+    right: HemisphereSuspicion
     basilar: float | None
 
     def places(self) -> dict[Side, float]:
         """The places that were judged, with their probability."""
-        judged = {Side.LEFT: self.left, Side.RIGHT: self.right, Side.MIDLINE: self.basilar}
+        judged = {Side.LEFT: self.left.highest, Side.RIGHT: self.right.highest, Side.MIDLINE: self.basilar}
         return {side: value for side, value in judged.items() if value is not None}
 
     @property
@@ -85,6 +119,17 @@ class Suspicion:
     def highest(self) -> float:
         """Probability in the most suspicious place."""
         return max(self.places().values())
+
+
+def suspect(head: CallHead, left: HemisphereFeatures, right: HemisphereFeatures, basilar: BasilarFeatures | None) -> Suspicion:
+    """Probability of an occlusion in every place."""
+
+    def hemisphere(features: HemisphereFeatures) -> HemisphereSuspicion:
+        siphon, stem, m2 = (head.probability(detector.logit(features)) for detector in (head.siphon, head.stem, head.m2))
+        return HemisphereSuspicion(siphon, stem, m2)
+
+    of_basilar = None if basilar is None else head.probability(head.basilar.logit(basilar))
+    return Suspicion(hemisphere(left), hemisphere(right), of_basilar)
 
 
 def judge(suspicion: Suspicion, *, suspected: float, indeterminate: float) -> tuple[Call, Side | None]:
@@ -102,6 +147,6 @@ def judge(suspicion: Suspicion, *, suspected: float, indeterminate: float) -> tu
     if suspicion.highest < indeterminate:
         return Call.NOT_DETECTED, None
     call = Call.SUSPECTED if suspicion.highest >= suspected else Call.INDETERMINATE
-    if min(suspicion.left, suspicion.right) >= suspected and suspicion.worst is not Side.MIDLINE:
+    if min(suspicion.left.highest, suspicion.right.highest) >= suspected and suspicion.worst is not Side.MIDLINE:
         return call, Side.BOTH
     return call, suspicion.worst

@@ -1,36 +1,21 @@
-"""Assemble what the CT angiogram shows from the artery map: the call, its side and site, the point, and the reasons."""
+"""Assemble what the CT angiogram shows from the vessel map: the call, its side and site, the point, and the reasons."""
 
-from dataclasses import dataclass
-
-import numpy as np
+from collections.abc import Mapping
 
 from lvo.config import CtaSettings
-from lvo.core.anatomy import ARTERIES, ARTERY_PROBABILITY
 from lvo.core.grid import Grid
 from lvo.core.outcome import Assessed, NotAssessable
 from lvo.core.pose import HeadPose
-from lvo.core.report import Call, CollateralFilling, CtaResult, Finding, QualityNote, Severity, Side, Site, TerritoryVolume
+from lvo.core.report import Call, CollateralFilling, CtaResult, Finding, QualityNote, Severity, Side
 from lvo.core.volume import Volume
 from lvo.cta.bolus import Bolus, measure_bolus
-from lvo.cta.call import CallHead, Suspicion, judge
-from lvo.cta.evidence import reasons, site_of
-from lvo.cta.features import (
-    BasilarFeatures,
-    HemisphereFeatures,
-    SideMeasures,
-    basilar_route,
-    hemisphere_features,
-    measure_basilar,
-    measure_side,
-    side_routes,
-)  # fmt: skip
-from lvo.cta.path import Interruption, covers
-from lvo.cta.tree import ArteryTree, TreeVoxels, align_tree, atlas_tree, name_voxels
+from lvo.cta.call import CallHead, Suspicion, judge, suspect
+from lvo.cta.evidence import BASILAR, MAY_BE_OUTSIDE, coverage, reasons, segment_rows, shares, territories
+from lvo.cta.measure import ArteryMeasures, measure
+from lvo.cta.path import Interruption
+from lvo.cta.place import Place, basilar_place, hemisphere_place
 
-__all__ = ["ArteryMeasures", "decode", "measure"]
-
-MIN_NAMED_ML = 0.4
-"""A patent circle of Willis with both M1 holds about 2 mL; with less than a fifth of it named, the map has failed."""
+__all__ = ["decode"]
 
 LOW_ARTERIAL_HU = 200.0
 """Below, a vessel of 1 mm fades into brain: routine arteries are 250 to 350 HU at 120 kV (docs/concepts/safety.md)."""
@@ -40,66 +25,14 @@ _TAN_GOOD, _TAN_MODERATE, _TAN_ABSENT = 0.9, 0.5, 0.05
 volumes of equal sides differ by 10 %, and noise leaves up to 5 %."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ArteryMeasures:
-    """Everything measured on one artery map, before any judgement; what the call head is fitted on.
-
-    `basilar` is None when the scan does not cover the basilar artery.
-    """
-
-    tree: ArteryTree
-    voxels: TreeVoxels
-    left: SideMeasures
-    right: SideMeasures
-    basilar: tuple[BasilarFeatures, Interruption] | None
-
-    def features(self, side: Side) -> HemisphereFeatures:
-        """Features of one hemisphere."""
-        return hemisphere_features(*self.pair(side))
-
-    def pair(self, side: Side) -> tuple[SideMeasures, SideMeasures]:
-        """Measures of a side and of the other one."""
-        return (self.left, self.right) if side is Side.LEFT else (self.right, self.left)
-
-
-def measure(artery: Volume, pose: HeadPose, scanned: Grid) -> ArteryMeasures | NotAssessable:
-    """Name the arteries of a map and measure them.
-
-    Args:
-        artery: probability of artery on any grid.
-        pose: how the head lies.
-        scanned: grid of the scan itself; what lies outside it was never seen, whatever the map says there.
-
-    Returns:
-        The measures, or why there are none: hardly any artery on the map, or a scan that does not reach from carotid to M2.
-    """
-    index_kji = np.argwhere(artery.array >= ARTERY_PROBABILITY)
-    points = pose.to_atlas_mm(artery.grid.to_lps_mm(index_kji))
-    volume_ml = np.full(len(points), artery.grid.voxel_ml)
-    tree = align_tree(atlas_tree(), points) if len(points) else atlas_tree()
-    grids = (artery.grid, scanned)
-    routes = [route for left in (True, False) for route in side_routes(tree, left=left)]
-    if not all(covers(grid, pose, route) for route in routes for grid in grids):
-        return NotAssessable(("the scan does not cover the carotid terminus and both M1: send a scan from the skull base up",))
-    voxels = name_voxels(tree, points, volume_ml)
-    named_ml = float(volume_ml[voxels.nearest >= 0].sum())
-    if named_ml < MIN_NAMED_ML:
-        found = f"{named_ml:.2f} mL of opacified artery near the circle of Willis, at least {MIN_NAMED_ML} mL are needed"
-        return NotAssessable((f"no arteries found: {found}; is it an angiogram?",))
-    left, right = (measure_side(artery, pose, tree, voxels, left=is_left) for is_left in (True, False))
-    seen = all(covers(grid, pose, basilar_route(tree)) for grid in grids)
-    return ArteryMeasures(tree, voxels, left, right, measure_basilar(artery, pose, tree, voxels) if seen else None)
-
-
 def decode(
-    hu: Volume, artery: Volume, vein: Volume, pose: HeadPose, *, scanned: Grid, head: CallHead, settings: CtaSettings
+    hu: Volume, vessels: Mapping[str, Volume], pose: HeadPose, *, scanned: Grid, head: CallHead, settings: CtaSettings
 ) -> Assessed[CtaResult] | NotAssessable:
-    """Judge an artery map.
+    """Judge a vessel map.
 
     Args:
         hu: CTA on the grid of the map.
-        artery: probability of artery.
-        vein: probability of vein.
+        vessels: probability per vessel class and of "artery", as `lvo.infer.predict` gives them.
         pose: how the head lies.
         scanned: grid of the scan itself.
         head: the fitted call.
@@ -108,54 +41,74 @@ def decode(
     Returns:
         The result, or why it cannot be judged: no arteries found, or too little contrast in them.
     """
-    measures = measure(artery, pose, scanned)
+    measures = measure(hu, vessels, pose, scanned)
     if isinstance(measures, NotAssessable):
         return measures
-    bolus = measure_bolus(hu.array, artery.array, vein.array)
+    bolus = measure_bolus(hu.array, vessels["artery"].array, vessels["vein"].array)
     if bolus is None:
         return NotAssessable(("no contrast: hardly any voxel is surely artery; is it an angiogram?",))
     if bolus.arterial_hu < settings.min_arterial_hu:
         needed = f"{settings.min_arterial_hu:.0f} HU are needed"
         return NotAssessable((f"too little contrast: arteries have {bolus.arterial_hu:.0f} HU, {needed}",))
-    suspicion = Suspicion(
-        left=head.hemisphere.probability(measures.features(Side.LEFT).vector()),
-        right=head.hemisphere.probability(measures.features(Side.RIGHT).vector()),
-        basilar=None if measures.basilar is None else head.basilar.probability(measures.basilar[0].vector()),
+    left, right = measures.features(Side.LEFT), measures.features(Side.RIGHT)
+    suspicion = suspect(head, left, right, measures.basilar_features())
+    finding, place = _finding(measures, suspicion, pose, settings)
+    covered, not_covered = coverage(measures)
+    return Assessed(
+        CtaResult(
+            finding=finding,
+            vessels=territories(measures),
+            collateral=_collateral(measures, finding.side) if finding.call is Call.SUSPECTED else None,
+            arterial_hu=round(bolus.arterial_hu, 1),
+            phase=bolus.phase,
+            notes=_notes(bolus, not_covered),
+            segments=segment_rows(measures),
+            covered=covered,
+            not_covered=not_covered,
+            pose=pose,
+            course_lps_mm=() if place is None else _course(place.path),
+            mirror_course_lps_mm=() if place is None or place.other_path is None else _course(place.other_path),
+        )
     )
-    finding = _finding(measures, suspicion, pose, settings)
-    collateral = _collateral(measures, finding.side) if finding.call is Call.SUSPECTED else None
-    notes = _notes(bolus, measures)
-    return Assessed(CtaResult(finding, _territories(measures), collateral, round(bolus.arterial_hu, 1), bolus.phase, notes))
 
 
-def _finding(measures: ArteryMeasures, suspicion: Suspicion, pose: HeadPose, settings: CtaSettings) -> Finding:
+def _finding(
+    measures: ArteryMeasures, suspicion: Suspicion, pose: HeadPose, settings: CtaSettings
+) -> tuple[Finding, Place | None]:
+    """The finding, and where it is; nowhere when nothing is suspected."""
     threshold = settings.suspected_probability
     call, side = judge(suspicion, suspected=threshold, indeterminate=settings.indeterminate_probability)
-    unseen = ("the basilar artery is not covered by the scan and was not judged",) if suspicion.basilar is None else ()
+    judged, not_judged = coverage(measures)
+    unseen = tuple(f"the {name} is not covered by the scan and was not judged" for name in MAY_BE_OUTSIDE if name in not_judged)
     if side is None:
-        basilar = "" if suspicion.basilar is None else " or the basilar artery"
-        text = f"no interruption of the carotid terminus, M1, the first part of M2{basilar} on the artery map"
-        return Finding(call, suspicion.highest, threshold, None, None, None, (text, *unseen))
-    worst = suspicion.worst
-    if worst is Side.MIDLINE and measures.basilar is not None:
-        path, site = measures.basilar[1], Site.BA
-        evidence = reasons("basilar artery", path, {})
-    else:
-        this, other = measures.pair(worst)
-        path, site = this.main, site_of(measures.tree, this, left=worst is Side.LEFT)
-        shares = {
-            "M1": (this.m1, other.m1),
-            "M2": (this.m2, other.m2),
-            "distal branches": (this.distal_ml, other.distal_ml),
-        }
-        evidence = reasons(f"{worst.value} {site.value}", path, shares)
+        text = f"no interruption of {', '.join(judged[:-1])} or {judged[-1]} on the vessel map"
+        return Finding(call, suspicion.highest, threshold, None, None, None, (text, *unseen)), None
+    place, evidence = _place(measures, suspicion)
     others = tuple(
-        f"also suspected: {'basilar artery' if place is Side.MIDLINE else f'{place.value} hemisphere'}, probability {value:.2f}"
-        for place, value in suspicion.places().items()
-        if place is not worst and value >= threshold
+        f"also suspected: {BASILAR if other is Side.MIDLINE else f'{other.value} hemisphere'}, probability {value:.2f}"
+        for other, value in suspicion.places().items()
+        if other is not suspicion.worst and value >= threshold
     )
-    x, y, z = (round(float(value), 1) for value in pose.to_lps_mm(path.stop_atlas_mm))
-    return Finding(call, suspicion.highest, threshold, side, site, (x, y, z), (*evidence, *others, *unseen))
+    x, y, z = (round(float(value), 1) for value in pose.to_lps_mm(place.stop_atlas_mm))
+    return Finding(call, suspicion.highest, threshold, side, place.site, (x, y, z), (*evidence, *others, *unseen)), place
+
+
+def _place(measures: ArteryMeasures, suspicion: Suspicion) -> tuple[Place, tuple[str, ...]]:
+    """Where the most suspicious place is, and why."""
+    worst = suspicion.worst
+    if worst is Side.MIDLINE:
+        found = basilar_place(measures)
+        assert found is not None  # noqa: S101 - a basilar artery that is not covered has no probability
+        return found, reasons(BASILAR, found.path, 0.0 if measures.basilar is None else max(measures.basilar.clot_ml), {})
+    hemisphere = suspicion.left if worst is Side.LEFT else suspicion.right
+    place = hemisphere_place(measures, worst, hemisphere.detector)
+    this, other = measures.pair(worst)
+    clot_ml = dict(zip(("siphon", "stem", "m2"), this.clot_ml, strict=True))[hemisphere.detector]
+    return place, reasons(f"{worst.value} {place.site.value}", place.path, clot_ml, shares(this, other))
+
+
+def _course(path: Interruption) -> tuple[tuple[float, float, float], ...]:
+    return tuple((round(float(x), 1), round(float(y), 1), round(float(z), 1)) for x, y, z in path.way_lps_mm)
 
 
 def _collateral(measures: ArteryMeasures, side: Side | None) -> CollateralFilling | None:
@@ -170,29 +123,11 @@ def _collateral(measures: ArteryMeasures, side: Side | None) -> CollateralFillin
     return CollateralFilling(score, round(ratio, 3))
 
 
-def _territories(measures: ArteryMeasures) -> tuple[TerritoryVolume, ...]:
-    """Opacified artery per territory; the distal middle cerebral branches are a row of their own."""
-    voxels, tree = measures.voxels, measures.tree
-    named = voxels.nearest >= 0
-    segment, left = tree.segment[voxels.nearest[named]], tree.left[voxels.nearest[named]]
-    rows = []
-    for territory in ("ICA", "MCA", "ACA", "PCA"):
-        members = [n for n, artery in enumerate(ARTERIES) if artery.territory == territory]
-        inside = np.isin(segment, members)
-        volume = voxels.volume_ml[named]
-        rows.append((territory, float(volume[inside & left].sum()), float(volume[inside & ~left].sum())))
-    rows.append(("MCA distal", measures.left.distal_ml, measures.right.distal_ml))
-    return tuple(
-        TerritoryVolume(name, round(le, 3), round(ri, 3), round(min(le, ri) / max(le, ri), 3) if max(le, ri) > 0 else None)
-        for name, le, ri in rows
-    )
-
-
-def _notes(bolus: Bolus, measures: ArteryMeasures) -> tuple[QualityNote, ...]:
+def _notes(bolus: Bolus, not_covered: tuple[str, ...]) -> tuple[QualityNote, ...]:
     notes = []
-    if measures.basilar is None:
-        text = "the scan does not cover the basilar artery: it was not judged"
-        notes.append(QualityNote("cta.basilar_not_covered", Severity.WARNING, text))
+    for name, code in MAY_BE_OUTSIDE.items():
+        if name in not_covered:
+            notes.append(QualityNote(code, Severity.WARNING, f"the scan does not cover the {name}: it was not judged"))
     if bolus.arterial_hu < LOW_ARTERIAL_HU:
         text = f"arteries have only {bolus.arterial_hu:.0f} HU: small branches may be missed"
         notes.append(QualityNote("cta.weak_contrast", Severity.WARNING, text))

@@ -1,10 +1,10 @@
-"""What speaks for an occlusion in one hemisphere: how its arteries are interrupted, and how they compare.
+"""What speaks for an occlusion in one hemisphere: how its arteries are interrupted, what is missing, and where a clot shows.
 
 The numbers mean the same on any head, so a call fitted on synthetic heads can be recalibrated on a handful of real ones.
 """
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,44 +12,53 @@ from numpy.typing import NDArray
 from lvo.core.anatomy import segment
 from lvo.core.pose import HeadPose
 from lvo.core.volume import Volume
-from lvo.cta.path import Interruption, Route, Zone, find_interruption
-from lvo.cta.tree import ArteryTree, TreeVoxels, stretch
+from lvo.cta.path import Interruption, find_interruption
+from lvo.cta.routes import (
+    CAROTID_TOP_MM,
+    FAR_M2_MM,
+    SIPHON_MM,
+    TRUNKS,
+    basilar_route,
+    carotid_end_mm,
+    carotid_route,
+    side_routes,
+)  # fmt: skip
+from lvo.cta.tree import ArteryTree, stretch
+from lvo.cta.voxels import VesselVoxels
 
 __all__ = [
-    "TRUNKS",
+    "MAX_GAP_CM",
     "BasilarFeatures",
+    "BasilarMeasures",
     "HemisphereFeatures",
     "SideMeasures",
-    "basilar_route",
+    "basilar_features",
     "hemisphere_features",
     "measure_basilar",
     "measure_side",
-    "side_routes",
-]  # fmt: skip
-
-TRUNKS = ("M2-superior", "M2-inferior")
-
-_CAROTID_START_MM = (22.0, 8.0)
-"""A path starts in the carotid between 22 and 8 mm before its end: above the bony canal, below a clot of the carotid T."""
-
-_NEAR_M2_MM = (2.0, 14.0)
-_FAR_M2_MM = (14.0, 30.0)
-"""M1 is followed to the first part of either trunk, each trunk to its insular part, where the two lie 15 mm apart."""
-
-_START_REACH_MM, _NEAR_REACH_MM, _FAR_REACH_MM = 7.0, 8.0, 7.0
-"""Half of people's courses lie within 4 mm of the atlas; trunks are looked for as far out as they cannot be confused."""
+    "vector",
+]
 
 _A1_ORIGIN_MM = 8.0
 """Half of A1 (15.6 mm long); beyond, it fills from the other side when the carotid T is closed."""
 
-_BASILAR_START_MM, _BASILAR_END_MM, _P1_END_MM = 8.0, 5.0, 6.0
+_TIP_MM = 8.0
+"""The last of the basilar artery and the first of both P1: an embolus that comes up the basilar artery lodges here."""
 
-_DISTAL_LOW_MM, _DISTAL_HIGH_MM = (36.0, -45.0, -20.0), (80.0, 55.0, 45.0)
-"""Distal middle cerebral branches on the patient's left: insula to the convexity, frontal operculum to the temporo-parietal
-cortex, atlas LPS mm."""
+_INSULA_MM, _CORTEX_MM, _FRONT_BACK_MM = 30.0, 48.0, 5.0
+"""Zones of the middle cerebral tree by atlas |x| and y: the insular part from the limen to the operculum, then the cortex in
+front of and behind the central lobe."""
 
-_FLOOR = 0.1
+_FLOOR_ML, _FLOOR = 0.05, 0.1
 """Added before taking logarithms, so that empty against empty is equal and empty against full is finite (about -2.4)."""
+
+_CLOT_FLOOR_ML = 0.01
+"""A clot of 3 mm in an M2 trunk has 0.01 mL: what is much smaller is noise."""
+
+_SOFT_HU = 40.0
+_BRIGHTEST = 90.0
+"""Partial volume darkens most of a thin vessel; the brightest tenth is the lumen."""
+_FEW = 8
 
 MAX_GAP_CM = 3.0
 """Longer interruptions say nothing more: an M1 without any filling beyond is 2 to 4 cm."""
@@ -62,41 +71,65 @@ class SideMeasures:
     Args:
         trunk: path from the carotid to the nearest part of M2.
         branches: path to the far part of each M2 trunk, in the order of `TRUNKS`.
-        carotid, m1, m2: open lumen volume / volume that belongs there.
+        siphon: path along the intracranial carotid to its end, None when the scan does not cover it.
+        carotid, m1: open lumen volume / volume that belongs there.
+        m2: the same of either trunk, in the order of `TRUNKS`.
         a1: the same for the first millimetres of A1: a clot in the carotid T reaches into them.
-        distal_ml: opacified artery in the distal middle cerebral territory.
+        zones_ml: middle cerebral lumen in the insula, the front and the back of the cortex.
+        unfed: share of the middle cerebral lumen that does not hang together with the carotid.
+        m1_hu: attenuation of M1, None without lumen there.
+        clot_ml: clot voxels along the siphon, along carotid T and M1, and along M2.
+        clot_at_t: share of the clot of carotid T and M1 that lies before M1 or in A1.
     """
 
     trunk: Interruption
     branches: tuple[Interruption, ...]
+    siphon: Interruption | None
     carotid: float
     m1: float
-    m2: float
+    m2: tuple[float, ...]
     a1: float
-    distal_ml: float
+    zones_ml: tuple[float, float, float]
+    unfed: float
+    m1_hu: float | None
+    clot_ml: tuple[float, float, float]
+    clot_at_t: float
 
     @property
-    def main(self) -> Interruption:
-        """The interruption that matters: that of M1, or else the longer one of the trunks."""
-        longest = max(self.branches, key=lambda branch: branch.gap_mm)
-        return self.trunk if self.trunk.gap_mm >= longest.gap_mm / 2.0 else longest
+    def distal_ml(self) -> float:
+        """Middle cerebral lumen from the insula on."""
+        return sum(self.zones_ml)
+
+    @property
+    def longest_branch(self) -> Interruption:
+        """The longer interruption of the two trunks."""
+        return max(self.branches, key=lambda branch: branch.gap_mm)
 
 
 @dataclass(frozen=True, slots=True)
 class HemisphereFeatures:
-    """Evidence for an occlusion on one side: gaps in cm, and logarithms of ratios (0 normal, negative less than normal)."""
+    """Evidence for an occlusion on one side.
+
+    Gaps in cm, logarithms of ratios (0 normal, negative less than normal), clots as logarithms (0 none).
+    """
 
     trunk_gap_cm: float
     branch_gap_cm: float
+    siphon_gap_cm: float
     carotid_vs_other: float
+    carotid_vs_atlas: float
     m1_vs_other: float
     m1_vs_atlas: float
+    m1_hu_vs_other: float
     m2_vs_other: float
-    distal_vs_other: float
-
-    def vector(self) -> NDArray[np.float64]:
-        """(7,) in the order of the fields."""
-        return np.array(astuple(self))
+    weaker_trunk_vs_other: float
+    insula_vs_other: float
+    front_vs_other: float
+    back_vs_other: float
+    unfed: float
+    siphon_clot: float
+    stem_clot: float
+    m2_clot: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,93 +138,158 @@ class BasilarFeatures:
 
     gap_cm: float
     basilar_vs_atlas: float
-
-    def vector(self) -> NDArray[np.float64]:
-        """(2,) in the order of the fields."""
-        return np.array(astuple(self))
-
-
-def side_routes(tree: ArteryTree, *, left: bool) -> tuple[Route, ...]:
-    """From the carotid to the nearest part of M2, and to the far part of each trunk in the order of `TRUNKS`."""
-    low_mm, high_mm = _carotid_start_mm(tree)
-    start = Zone(_course(tree, left, ("ICA", low_mm, high_mm)), _START_REACH_MM)
-    stem = _course(tree, left, ("ICA", low_mm, np.inf), ("ICA-T", 0.0, np.inf), ("M1", 0.0, np.inf))
-    near = _course(tree, left, *((name, *_NEAR_M2_MM) for name in TRUNKS))
-    routes = [Route(start, Zone(near, _NEAR_REACH_MM), np.concatenate([stem, near]))]
-    for name in TRUNKS:
-        far = Zone(_course(tree, left, (name, *_FAR_M2_MM)), _FAR_REACH_MM)
-        routes.append(Route(start, far, np.concatenate([stem, _course(tree, left, (name, 0.0, _FAR_M2_MM[1]))])))
-    return tuple(routes)
+    tip_vs_atlas: float
+    clot: float
+    tip_clot: float
 
 
-def basilar_route(tree: ArteryTree) -> Route:
-    """From the vertebral confluence to the basilar tip."""
-    length_mm = float(tree.along_mm[stretch(tree, "BA", left=True)].max())
-    start = Zone(_course(tree, True, ("BA", 0.0, _BASILAR_START_MM)), _START_REACH_MM)
-    tip = [_course(tree, left, ("P1", 0.0, _P1_END_MM)) for left in (True, False)]
-    end = np.concatenate([_course(tree, True, ("BA", length_mm - _BASILAR_END_MM, np.inf)), *tip])
-    return Route(start, Zone(end, _START_REACH_MM), np.concatenate([_course(tree, True, ("BA", 0.0, np.inf)), end]))
+@dataclass(frozen=True, slots=True, eq=False)
+class BasilarMeasures:
+    """The basilar artery, measured.
+
+    Args:
+        path: from the vertebral confluence to the tip.
+        lumen, tip: lumen / what belongs there, of the whole artery and of its tip with both P1 origins.
+        clot_ml: clot voxels along the artery, and at the tip, from which a clot reaches into both P1.
+    """
+
+    path: Interruption
+    lumen: float
+    tip: float
+    clot_ml: tuple[float, float]
 
 
-def measure_side(artery: Volume, pose: HeadPose, tree: ArteryTree, voxels: TreeVoxels, *, left: bool) -> SideMeasures:
-    """Follow and measure the arteries of one side; the map must cover `side_routes`."""
+def vector(features: HemisphereFeatures | BasilarFeatures, names: Sequence[str] | None = None) -> NDArray[np.float64]:
+    """Features in the order of the names, by default all in the order of the fields."""
+    return np.array([getattr(features, name) for name in names or [field.name for field in fields(features)]])
+
+
+def measure_side(artery: Volume, pose: HeadPose, voxels: VesselVoxels, *, left: bool, siphon_seen: bool) -> SideMeasures:
+    """Follow and measure the arteries of one side.
+
+    Args:
+        artery: probability of artery on a grid that covers the routes of the side.
+        pose: how the head lies.
+        voxels: the vessels, named.
+        left: the patient's side.
+        siphon_seen: whether the scan covers the intracranial carotid.
+    """
+    tree = voxels.tree
     trunk, *branches = (find_interruption(artery, pose, route) for route in side_routes(tree, left=left))
-    mirrored = voxels.points_atlas_mm * (1.0 if left else -1.0, 1.0, 1.0)
-    distal = ((mirrored >= _DISTAL_LOW_MM) & (mirrored <= _DISTAL_HIGH_MM)).all(axis=1)
-    carotid = _share(tree, voxels, ("ICA", "ICA-T"), left=left, low_mm=_carotid_start_mm(tree)[0])
-    m1, m2 = (_share(tree, voxels, names, left=left) for names in (("M1",), TRUNKS))
-    a1 = _share(tree, voxels, ("A1",), left=left, high_mm=_A1_ORIGIN_MM)
-    return SideMeasures(trunk, tuple(branches), carotid, m1, m2, a1, float(voxels.volume_ml[distal].sum()))
+    end_mm = carotid_end_mm(tree)
+    siphon = stretch(tree, "ICA", left=left, low_mm=end_mm - SIPHON_MM[0], high_mm=end_mm - CAROTID_TOP_MM)
+    top = stretch(tree, "ICA", left=left, low_mm=end_mm - CAROTID_TOP_MM) | stretch(tree, "ICA-T", left=left)
+    m1, a1 = stretch(tree, "M1", left=left), stretch(tree, "A1", left=left, high_mm=_A1_ORIGIN_MM)
+    m2 = np.any([stretch(tree, name, left=left, high_mm=FAR_M2_MM[1]) for name in TRUNKS], axis=0)
+    middle = voxels.of_tree("MCA") & voxels.beside(left=left)
+    zones = _zones(np.abs(voxels.points_atlas_mm[:, 0]), voxels.points_atlas_mm[:, 1])
+    beyond = middle & np.any(zones, axis=0)
+    unfed = float((~voxels.fed[0 if left else 1])[beyond].mean()) if beyond.sum() >= _FEW else 1.0
+    at_t = voxels.clot_ml(top | a1)
+    stem = at_t + voxels.clot_ml(m1)
+    return SideMeasures(
+        trunk=trunk,
+        branches=tuple(branches),
+        siphon=find_interruption(artery, pose, carotid_route(tree, left=left)) if siphon_seen else None,
+        carotid=_share(voxels, siphon, ("ICA",)),
+        m1=_share(voxels, m1, ("M1",)),
+        m2=tuple(_share(voxels, stretch(tree, name, left=left), (name,)) for name in TRUNKS),
+        a1=_share(voxels, a1, ("A1",)),
+        zones_ml=tuple(float((middle & zone).sum()) * voxels.voxel_ml for zone in zones),  # type: ignore[arg-type]
+        unfed=unfed,
+        m1_hu=_lumen_hu(voxels, m1),
+        clot_ml=(voxels.clot_ml(siphon), stem, voxels.clot_ml(m2)),
+        clot_at_t=at_t / stem if stem > 0 else 0.0,
+    )
 
 
-def measure_basilar(
-    artery: Volume, pose: HeadPose, tree: ArteryTree, voxels: TreeVoxels
-) -> tuple[BasilarFeatures, Interruption]:
+def measure_basilar(artery: Volume, pose: HeadPose, voxels: VesselVoxels) -> BasilarMeasures:
     """Follow the basilar artery from the vertebral confluence to its tip; the map must cover `basilar_route`."""
-    interruption = find_interruption(artery, pose, basilar_route(tree))
-    share = _share(tree, voxels, ("BA",), left=True)
-    return BasilarFeatures(min(MAX_GAP_CM, interruption.gap_mm / 10.0), _log_ratio(share, 1.0)), interruption
+    tree = voxels.tree
+    trunk = stretch(tree, "BA", left=True)
+    top = stretch(tree, "BA", left=True, low_mm=float(tree.along_mm[trunk].max()) - _TIP_MM)
+    origins = [stretch(tree, "P1", left=left, high_mm=_TIP_MM) for left in (True, False)]
+    parts = [(top, "BA"), *((origin, "P1") for origin in origins)]
+    tip = np.any([member for member, _ in parts], axis=0)
+    tip_ml = float(voxels.on(tip).sum()) * voxels.voxel_ml
+    return BasilarMeasures(
+        path=find_interruption(artery, pose, basilar_route(tree)),
+        lumen=_share(voxels, trunk, ("BA",)),
+        tip=tip_ml / sum(expected_ml(tree, member, (name,)) for member, name in parts),
+        clot_ml=(voxels.clot_ml(trunk), voxels.clot_ml(tip)),
+    )
 
 
 def hemisphere_features(side: SideMeasures, other: SideMeasures) -> HemisphereFeatures:
-    """Compare one side with the other and with the atlas."""
+    """Compare one side with the other and with the atlas; of a carotid that was not seen nothing speaks for an occlusion."""
+    seen = side.siphon is not None and other.siphon is not None
+    insula, front, back = (_log_ratio(a, b, _FLOOR_ML) for a, b in zip(side.zones_ml, other.zones_ml, strict=True))
+    siphon_clot, stem_clot, m2_clot = (float(np.log1p(clot / _CLOT_FLOOR_ML)) for clot in side.clot_ml)
+    trunks = [_log_ratio(a, b, _FLOOR) for a, b in zip(side.m2, other.m2, strict=True)]
     return HemisphereFeatures(
-        trunk_gap_cm=min(MAX_GAP_CM, side.trunk.gap_mm / 10.0),
-        branch_gap_cm=min(MAX_GAP_CM, max(branch.gap_mm for branch in side.branches) / 10.0),
-        carotid_vs_other=_log_ratio(side.carotid, other.carotid),
-        m1_vs_other=_log_ratio(side.m1, other.m1),
-        m1_vs_atlas=_log_ratio(side.m1, 1.0),
-        m2_vs_other=_log_ratio(side.m2, other.m2),
-        distal_vs_other=_log_ratio(side.distal_ml, other.distal_ml),
+        trunk_gap_cm=_gap_cm(side.trunk),
+        branch_gap_cm=_gap_cm(side.longest_branch),
+        siphon_gap_cm=_gap_cm(side.siphon) if side.siphon is not None else 0.0,
+        carotid_vs_other=_log_ratio(side.carotid, other.carotid, _FLOOR) if seen else 0.0,
+        carotid_vs_atlas=_log_ratio(side.carotid, 1.0, _FLOOR) if seen else 0.0,
+        m1_vs_other=_log_ratio(side.m1, other.m1, _FLOOR),
+        m1_vs_atlas=_log_ratio(side.m1, 1.0, _FLOOR),
+        m1_hu_vs_other=_hu_ratio(side.m1_hu, other.m1_hu),
+        m2_vs_other=_log_ratio(sum(side.m2), sum(other.m2), _FLOOR),
+        weaker_trunk_vs_other=min(trunks),
+        insula_vs_other=insula,
+        front_vs_other=front,
+        back_vs_other=back,
+        unfed=side.unfed,
+        siphon_clot=siphon_clot if seen else 0.0,
+        stem_clot=stem_clot,
+        m2_clot=m2_clot,
     )
 
 
-def _carotid_start_mm(tree: ArteryTree) -> tuple[float, float]:
-    length_mm = float(tree.along_mm[stretch(tree, "ICA", left=True)].max())
-    before_low, before_high = _CAROTID_START_MM
-    return length_mm - before_low, length_mm - before_high
+def basilar_features(basilar: BasilarMeasures) -> BasilarFeatures:
+    """The basilar artery against the atlas."""
+    clot, tip_clot = (float(np.log1p(clot / _CLOT_FLOOR_ML)) for clot in basilar.clot_ml)
+    lumen, tip = (_log_ratio(share, 1.0, _FLOOR) for share in (basilar.lumen, basilar.tip))
+    return BasilarFeatures(_gap_cm(basilar.path), lumen, tip, clot, tip_clot)
 
 
-def _course(tree: ArteryTree, left: bool, *parts: tuple[str, float, float]) -> NDArray[np.float64]:  # noqa: FBT001
-    return np.concatenate(
-        [tree.points_atlas_mm[stretch(tree, name, left=left, low_mm=low, high_mm=high)] for name, low, high in parts]
-    )
+def _zones(lateral_mm: NDArray[np.float64], back_mm: NDArray[np.float64]) -> tuple[NDArray[np.bool_], ...]:
+    insula = (lateral_mm >= _INSULA_MM) & (lateral_mm < _CORTEX_MM)
+    cortex = lateral_mm >= _CORTEX_MM
+    return insula, cortex & (back_mm < _FRONT_BACK_MM), cortex & (back_mm >= _FRONT_BACK_MM)
 
 
-def _share(
-    tree: ArteryTree, voxels: TreeVoxels, names: Sequence[str], *, left: bool, low_mm: float = 0.0, high_mm: float = np.inf
-) -> float:
-    """Open lumen named after these segments / the volume that their atlas radii and lengths give."""
-    found_ml, expected_ml = 0.0, 0.0
+def _share(voxels: VesselVoxels, member: NDArray[np.bool_], names: Sequence[str]) -> float:
+    """Lumen beside some tree points / the volume that their atlas radii and lengths give."""
+    return float(voxels.on(member).sum()) * voxels.voxel_ml / expected_ml(voxels.tree, member, names)
+
+
+def expected_ml(tree: ArteryTree, member: NDArray[np.bool_], names: Sequence[str]) -> float:
+    """Volume of the lumen beside some tree points of these segments after the atlas."""
+    total = 0.0
     for name in names:
-        member = stretch(tree, name, left=left, low_mm=low_mm if name == "ICA" else 0.0, high_mm=high_mm)
-        named = voxels.nearest >= 0
-        found_ml += float(voxels.volume_ml[named][member[voxels.nearest[named]]].sum())
         along_mm = tree.along_mm[member]
         radius_mm = np.interp(along_mm, (along_mm[0], along_mm[-1]), segment(name).radius_mm)
-        expected_ml += float(np.pi * np.mean(radius_mm**2) * (along_mm[-1] - along_mm[0]) / 1000.0)
-    return found_ml / expected_ml
+        total += float(np.pi * np.mean(radius_mm**2) * (along_mm[-1] - along_mm[0]) / 1000.0)
+    return total
 
 
-def _log_ratio(value: float, reference: float) -> float:
-    return float(np.log((value + _FLOOR) / (reference + _FLOOR)))
+def _lumen_hu(voxels: VesselVoxels, member: NDArray[np.bool_]) -> float | None:
+    hu = voxels.hu[voxels.on(member)]
+    return float(np.percentile(hu, _BRIGHTEST)) if len(hu) >= _FEW else None
+
+
+def _hu_ratio(hu: float | None, other: float | None) -> float:
+    """Logarithm of the enhancement over that of the other side; 0 where either cannot be told."""
+    if hu is None or other is None:
+        return 0.0
+    return float(np.log(max(hu - _SOFT_HU, 10.0) / max(other - _SOFT_HU, 10.0)))
+
+
+def _gap_cm(path: Interruption) -> float:
+    return min(MAX_GAP_CM, path.gap_mm / 10.0)
+
+
+def _log_ratio(value: float, reference: float, floor: float) -> float:
+    return float(np.log((value + floor) / (reference + floor)))

@@ -70,11 +70,13 @@ class Interruption:
         gap_mm: longest stretch outside the lumen.
         stop_atlas_mm: (3,) where the lumen that comes from the start ends.
         stop_course_mm: (3,) the point of the atlas course beside it, which names the segment.
+        way_lps_mm: (N, 3) the path, patient LPS mm, from its start to its end.
     """
 
     gap_mm: float
     stop_atlas_mm: NDArray[np.float64]
     stop_course_mm: NDArray[np.float64]
+    way_lps_mm: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +110,8 @@ def find_interruption(artery: Volume, pose: HeadPose, route: Route) -> Interrupt
     path = [end]
     while before[path[-1]] >= 0:
         path.append(int(before[path[-1]]))
-    return Interruption(_gap_mm(corridor, np.array(path[::-1])), *_stop(corridor, starts, route.course_atlas_mm))
+    way = np.array(path[::-1])
+    return Interruption(_gap_mm(corridor, way), *_stop(corridor, starts, route.course_atlas_mm), corridor.lps_mm[way])
 
 
 def _corridor(artery: Volume, pose: HeadPose, route: Route) -> _Corridor:

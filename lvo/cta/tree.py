@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 
 from lvo.core.anatomy import ARTERIES
 
-__all__ = ["ArteryTree", "TreeVoxels", "align_tree", "atlas_tree", "name_voxels", "stretch"]
+__all__ = ["ArteryTree", "align_tree", "atlas_tree", "nearest_points", "stretch"]
 
 STEP_MM = 0.5
 """Distance between neighbouring points of the atlas courses."""
@@ -39,21 +39,6 @@ class ArteryTree:
     segment: NDArray[np.int64]
     left: NDArray[np.bool_]
     along_mm: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TreeVoxels:
-    """Artery voxels with their name.
-
-    Args:
-        points_atlas_mm: (N, 3) positions, atlas LPS mm.
-        nearest: (N,) index of the nearest tree point, -1 where none is within reach.
-        volume_ml: (N,) volume that each voxel stands for in patient space.
-    """
-
-    points_atlas_mm: NDArray[np.float64]
-    nearest: NDArray[np.int64]
-    volume_ml: NDArray[np.float64]
 
 
 def atlas_tree() -> ArteryTree:
@@ -105,16 +90,10 @@ def align_tree(tree: ArteryTree, artery_points_atlas_mm: NDArray[np.float64]) ->
     return ArteryTree(tree.points_atlas_mm + shift, tree.segment, tree.left, tree.along_mm)
 
 
-def name_voxels(tree: ArteryTree, points_atlas_mm: NDArray[np.float64], volume_ml: NDArray[np.float64]) -> TreeVoxels:
-    """Give every artery voxel the nearest point of the tree.
-
-    Args:
-        tree: the atlas courses.
-        points_atlas_mm: (N, 3) artery voxels, atlas LPS mm.
-        volume_ml: (N,) volume of each in patient space.
-    """
+def nearest_points(tree: ArteryTree, points_atlas_mm: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(N,) index of the tree point nearest to each of (N, 3) positions, -1 where none is within reach."""
     distance, nearest = cKDTree(tree.points_atlas_mm).query(points_atlas_mm, distance_upper_bound=REACH_MM)
-    return TreeVoxels(points_atlas_mm, np.where(np.isfinite(distance), nearest, -1), volume_ml)
+    return np.where(np.isfinite(distance), nearest, -1)
 
 
 def stretch(tree: ArteryTree, name: str, *, left: bool, low_mm: float = 0.0, high_mm: float = np.inf) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from scipy import ndimage, sparse
 from lvo.core.grid import Grid
 from lvo.core.volume import Quantity, Volume
 
-__all__ = ["box_grid", "coarsen", "is_orthogonal", "resample"]
+__all__ = ["box_grid", "coarsen", "is_orthogonal", "paste", "resample"]
 
 Order: TypeAlias = Literal[0, 1, 2, 3, 4, 5]
 
@@ -48,6 +48,31 @@ def resample(volume: Volume, grid: Grid, *, order: Order = 1, fill: float) -> Vo
             source.astype(kind, copy=False), mapping[:3, :3], mapping[:3, 3], grid.shape_kji, order=order, mode="nearest"
         ).astype(source.dtype, copy=False)
     _fill_outside(out, mapping, volume.grid.shape_kji, fill)
+    return Volume(out, grid, volume.quantity)
+
+
+def paste(volume: Volume, grid: Grid, *, fill: float) -> Volume:
+    """Read a small image on a large grid: the same as `resample`, but only where the image can reach is looked at.
+
+    Linear, for labels and masks the nearest voxel.
+
+    Args:
+        volume: the small image.
+        grid: the large grid.
+        fill: value outside the image.
+    """
+    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in volume.grid.shape_kji])).reshape(3, -1).T
+    index = grid.to_kji(volume.grid.to_lps_mm(corners))
+    low = np.clip(np.floor(index.min(axis=0)), 0, grid.shape_kji).astype(int)
+    high = np.clip(np.ceil(index.max(axis=0)) + 1, low, grid.shape_kji).astype(int)
+    whole = volume.quantity in {Quantity.MASK, Quantity.LABEL}
+    out = np.full(grid.shape_kji, fill, dtype=volume.array.dtype if whole else np.float32)
+    if (high > low).all():
+        affine = grid.lps_from_kji.copy()
+        affine[:3, 3] = grid.to_lps_mm(low)
+        k, j, i = (int(n) for n in high - low)
+        part = resample(volume, Grid((k, j, i), affine), order=0 if whole else 1, fill=fill)
+        out[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = part.array
     return Volume(out, grid, volume.quantity)
 
 

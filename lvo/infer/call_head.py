@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from lvo.cta.call import CallHead
+from lvo.cta.call import DETECTORS, CallHead
 from lvo.cta.features import BasilarFeatures, HemisphereFeatures
 from lvo.errors import ModelError
 from lvo.infer.manifest import Manifest
@@ -39,10 +39,11 @@ def load_call_head(network: Manifest, *, root: Path | None = None) -> CallHead:
         found, needed = head.network_sha256[:12], network.sha256[:12]
         msg = f"{CALL_FILE} was fitted on network {found}, the installed one is {needed}: fit it again with `lvo calibrate`"
         raise ModelError(msg)
-    for logistic, features in ((head.hemisphere, HemisphereFeatures), (head.basilar, BasilarFeatures)):
-        needed_names = tuple(field.name for field in fields(features))
-        if logistic.features != needed_names:
-            msg = f"{CALL_FILE} has {logistic.features}, this version measures {needed_names}: fit it with `lvo calibrate`"
+    hemisphere = ((getattr(head, name), HemisphereFeatures) for name in DETECTORS)
+    for logistic, features in (*hemisphere, (head.basilar, BasilarFeatures)):
+        unknown = sorted(set(logistic.features) - {field.name for field in fields(features)})
+        if unknown:
+            msg = f"{CALL_FILE} needs {', '.join(unknown)}, which this version does not measure: fit it with `lvo calibrate`"
             raise ModelError(msg)
     return head
 

@@ -15,7 +15,7 @@ __all__ = [
     "manifest_toml", "read_manifest", "sha256_of", "verify",
 ]  # fmt: skip
 
-SCHEMA = "lvo-model/1"
+SCHEMA = "lvo-model/2"
 INPUT_FRAME = "atlas-aligned kji"
 """The only frame this version feeds: axes (k, j, i) run to the head, the back and the patient's left of the atlas."""
 
@@ -37,17 +37,26 @@ class InputContract(_Section, frozen=True):
     Args:
         frame: how the axes lie in the head.
         spacing_mm: distance between voxels, the same along each axis.
+        channels: what it sees in every voxel, of `lvo.infer.window.IMAGE_CHANNELS`.
         window_hu: HU that become 0 and 1; what lies outside is clipped.
-        patch_kji: fixed size of one window in voxels.
+        window_kji: largest window in voxels; smaller ones do too.
+        multiple: window sizes are multiples of it.
+        opset: version of the ONNX operators it is made of.
     """
 
     frame: str
+    channels: tuple[str, ...]
     spacing_mm: Annotated[float, msgspec.Meta(gt=0.0, le=5.0)]
     window_hu: tuple[float, float]
-    patch_kji: tuple[Size, Size, Size]
+    window_kji: tuple[Size, Size, Size]
+    multiple: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    opset: Annotated[int, msgspec.Meta(ge=1)]
 
     def __post_init__(self) -> None:
-        """Refuse an empty window."""
+        """Refuse an empty range of HU and windows that the network cannot halve."""
+        if any(n % self.multiple for n in self.window_kji):
+            msg = f"window_kji must be multiples of {self.multiple}, got {self.window_kji}"
+            raise ValueError(msg)
         if not self.window_hu[0] < self.window_hu[1]:
             msg = f"window_hu must rise, got {self.window_hu}"
             raise ValueError(msg)

@@ -6,6 +6,7 @@ from pathlib import Path
 import lvo
 from lvo.errors import ModelError
 from lvo.infer.manifest import MANIFEST_FILE, Manifest, read_manifest
+from lvo.infer.providers import Device
 from lvo.infer.session import Model, open_model
 
 __all__ = ["list_models", "load_model", "models_folder"]
@@ -33,20 +34,21 @@ def list_models(*, root: Path | None = None) -> tuple[Manifest, ...]:
     return tuple(read_manifest(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST_FILE}")))
 
 
-def load_model(name: str, *, threads: int = 2, root: Path | None = None) -> Model:
+def load_model(name: str, *, threads: int = 2, device: Device = "auto", root: Path | None = None) -> Model:
     """Load a model by name, ready to run.
 
     Args:
         name: folder name of the model, e.g. "arteries".
         threads: processor threads one window may use.
+        device: what it runs on.
         root: folder of models, that of the installation when omitted.
 
     Raises:
-        ModelError: there is no such model, or it is incomplete, altered, or not supported by this version.
+        ModelError: there is no such model or device, or it is incomplete, altered, or not supported by this version.
     """
     folder = (root or models_folder()) / name
     if not _NAME.fullmatch(name) or not folder.is_dir():
         known = ", ".join(manifest.name for manifest in list_models(root=root)) or "none"
         msg = f"there is no model {name!r}; installed: {known}. Set [cta] model to one of them, or reinstall lvo"
         raise ModelError(msg)
-    return open_model(folder, threads=threads)
+    return open_model(folder, threads=threads, device=device)

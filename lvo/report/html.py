@@ -14,6 +14,7 @@ from lvo.report.figures import FIGURES
 from lvo.report.labels import Band, band_rows, candidate_rows, key_words, measure_rows, rule_words, value_words
 from lvo.report.perfusion.mosaic import MAPS
 from lvo.report.result import quality_notes
+from lvo.report.segments import SEGMENT_COLUMNS, segment_lines
 from lvo.report.words import (
     CALL_LIMIT,
     FALLBACK_LIMIT,
@@ -60,6 +61,9 @@ def render_html(report: Report, document: Mapping[str, object], figures: Mapping
         call=cta_headline(report),
         perfusion_call=perfusion_headline(report),
         cta=cta,
+        segments=segment_lines(cta) if cta else (),
+        segment_columns=SEGMENT_COLUMNS,
+        place=_place(report, document, cta) if cta else "",
         perfusion=perfusion,
         **(_perfusion_tables(perfusion) if perfusion else {}),
         fallback=report.fallback,
@@ -71,6 +75,24 @@ def render_html(report: Report, document: Mapping[str, object], figures: Mapping
         figures={name: _data_uri(png) for name, png in figures.items() if name in _ON_PAGE},
         captions=FIGURES,
     )
+
+
+def _place(report: Report, document: Mapping[str, object], cta: CtaResult) -> str:
+    """Where the lumen stops: in patient space, as a slice counted from the feet, and as an image; empty without a place."""
+    point = cta.finding.location_lps_mm
+    if point is None:
+        return ""
+    x, y, z = point
+    words = f"({x:.1f}, {y:.1f}, {z:.1f}) mm, DICOM patient coordinates"
+    volume = report.volumes.get("cta")
+    if volume is not None:
+        n_slices, k = volume.grid.shape_kji[0], round(float(volume.grid.to_kji(point)[0]))
+        from_feet = k + 1 if volume.grid.axes_lps[0][2] > 0 else n_slices - k
+        words += f"; slice {from_feet} of {n_slices} from the feet"
+    match document["cta"]:
+        case {"lvo": {"sop_instance_uid": str(uid)}}:
+            return f"{words}; image {uid}"
+    return words
 
 
 def _perfusion_tables(result: PerfusionResult) -> dict[str, object]:
@@ -122,6 +144,7 @@ def _template() -> jinja2.Template:
         "dict": dict,
         "keyname": _name,
         "number": short_number,
+        "upper_first": lambda text: text[:1].upper() + text[1:],
         "json": lambda value: json.dumps(value, sort_keys=True),
     }
     return environment.get_template("report.html.j2")

@@ -1,4 +1,4 @@
-"""A summary for systems that show nothing but PDF: a page with the call, its limits, key image and numbers, then perfusion."""
+"""A summary for systems that show nothing but PDF: a page with the call, its limits and key image, then evidence, perfusion."""
 
 import io
 from collections.abc import Mapping
@@ -11,8 +11,10 @@ from fpdf.enums import XPos, YPos
 from PIL import Image
 
 from lvo import RESEARCH_USE_ONLY, __version__
-from lvo.core.report import Report, Severity
+from lvo.core.outcome import Assessed
+from lvo.core.report import CtaResult, Report, Severity
 from lvo.report.result import quality_notes
+from lvo.report.segments import SEGMENT_COLUMNS, segment_lines
 from lvo.report.words import CALL_LIMIT, UNJUDGED_LIMIT, Headline, cta_headline, perfusion_headline
 
 __all__ = ["render_pdf"]
@@ -25,6 +27,11 @@ PERFUSION_PAGES = (
     ("quality", 150.0),
 )  # fmt: skip
 """Pictures of the CT perfusion in the order of the page, each with the largest height it may take, mm."""
+CLOSE_MM = 150.0
+CURVED_MM = 110.0
+"""Largest height of the mirrored pair and of the curved MIP."""
+SEGMENT_WIDTHS = (22, 18, 18, 18, 18)
+"""Share of the width that each column of the segment table takes."""
 MAX_SENTENCES = 6
 """Reasons and notes beyond this many are counted, not printed: the page refers to report.html for all of them."""
 
@@ -42,11 +49,16 @@ def render_pdf(report: Report, figures: Mapping[str, bytes], *, created: datetim
     _text(pdf, RESEARCH_USE_ONLY, size=10, bold=True)
     pdf.ln(2)
     _card(pdf, cta_headline(report), limit=True)
+    if isinstance(report.cta, Assessed) and report.cta.value.coverage:
+        _text(pdf, report.cta.value.coverage, size=9)
+        pdf.ln(2)
     _card(pdf, perfusion_headline(report), limit=False)
     room_mm = PAGE_MM[1] - MARGIN_MM - pdf.get_y() - 16.0
     if "site" in figures:
         _image(pdf, figures["site"], min(room_mm, 150.0))
     _notes(pdf, report)
+    if isinstance(report.cta, Assessed):
+        _evidence(pdf, report.cta.value, figures)
     for name, most_mm in PERFUSION_PAGES:
         if name in figures:
             _figure(pdf, figures[name], most_mm)
@@ -102,6 +114,29 @@ def _card(pdf: FPDF, headline: Headline, *, limit: bool) -> None:
     pdf.ln(2)
 
 
+def _evidence(pdf: FPDF, result: CtaResult, figures: Mapping[str, bytes]) -> None:
+    """The mirrored pair, the course pulled straight, and the segments of both sides."""
+    for name, most_mm in (("cutoff", CLOSE_MM), ("curved", CURVED_MM)):
+        if name in figures:
+            _figure(pdf, figures[name], most_mm)
+    lines = segment_lines(result)
+    if not lines:
+        return
+    filling = "not measured" if result.collateral is None else f"{result.collateral.score} of 3"
+    words = f"Collateral filling {filling}; {result.phase} phase, {result.arterial_hu:.0f} HU in the arteries"
+    _room(pdf, 6.0 * (len(lines) + 3))
+    _text(pdf, words, size=9.5, bold=True)
+    pdf.set_font("sans", size=8.5)
+    pdf.set_fill_color(255)
+    aligned = ("LEFT", *["CENTER"] * len(SEGMENT_COLUMNS))
+    with pdf.table(col_widths=SEGMENT_WIDTHS, line_height=4.6, text_align=aligned, borders_layout="HORIZONTAL_LINES") as table:
+        table.row(("Segment", *(f"{what}: right | left" for what in SEGMENT_COLUMNS)))
+        for line in lines:
+            name = f"{line.name} (site)" if line.main else line.name
+            table.row((name, *(" | ".join(values) for values in line.cells)))
+    pdf.ln(3)
+
+
 def _image(pdf: FPDF, png: bytes, height_mm: float) -> None:
     """A picture as large as the height and the page's width allow, centred."""
     pdf.image(io.BytesIO(png), x=MARGIN_MM, y=pdf.get_y(), w=WIDTH_MM, h=height_mm, keep_aspect_ratio=True)
@@ -112,12 +147,17 @@ def _figure(pdf: FPDF, png: bytes, most_mm: float) -> None:
     """A picture over the page's width, on a new page where this one has too little room; limits stand on every page."""
     with Image.open(io.BytesIO(png)) as picture:
         height_mm = min(WIDTH_MM * picture.height / picture.width, most_mm)
+    _room(pdf, height_mm)
+    _image(pdf, png, height_mm)
+    pdf.ln(3)
+
+
+def _room(pdf: FPDF, height_mm: float) -> None:
+    """A new page where this one has less room than that; limits stand on every page."""
     if pdf.get_y() + height_mm > PAGE_MM[1] - MARGIN_MM - 4.0:
         pdf.add_page()
         _text(pdf, RESEARCH_USE_ONLY, size=9, bold=True)
         pdf.ln(2)
-    _image(pdf, png, height_mm)
-    pdf.ln(3)
 
 
 def _notes(pdf: FPDF, report: Report) -> None:

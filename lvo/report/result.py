@@ -126,7 +126,7 @@ def _cta(outcome: Outcome[CtaResult], location_sop_instance_uid: str | None) -> 
     """The CTA part; everything but state and reasons is null unless it was judged."""
     part = _state(outcome)
     if not isinstance(outcome, Assessed):
-        return {**part, "lvo": None, "vessels": None, "collateral": None, "bolus": None}
+        return {**part, **dict.fromkeys(("lvo", "vessels", "collateral", "bolus", "segments", "covered", "not_covered"))}
     value = outcome.value
     finding = value.finding
     return {
@@ -143,6 +143,20 @@ def _cta(outcome: Outcome[CtaResult], location_sop_instance_uid: str | None) -> 
         "vessels": {v.territory: {"left_ml": v.left_ml, "right_ml": v.right_ml, "ratio": v.ratio} for v in value.vessels},
         "collateral": {"score": value.collateral.score, "ratio": value.collateral.ratio} if value.collateral else None,
         "bolus": {"arterial_hu": value.arterial_hu, "phase": value.phase},
+        "segments": [
+            {
+                "segment": row.segment,
+                "side": side.value,
+                "lumen_ml": found.lumen_ml,
+                "expected_share": found.expected_share,
+                "gap_mm": found.gap_mm,
+                "hu": found.hu,
+            }
+            for row in value.segments
+            for side, found in row.sides
+        ],
+        "covered": value.covered,
+        "not_covered": value.not_covered,
     }
 
 

@@ -44,6 +44,8 @@ _GRADES = (0.15, 0.3, 0.35, 0.2)
 _CLOT_MM = {Site.ICA: (10.0, 40.0), Site.ICA_T: (8.0, 30.0), Site.M2: (3.0, 14.0)}
 _OTHER_CLOT_MM = (4.0, 25.0)
 _CLOT_HU = (35.0, 95.0)
+_UNSEEN_CLOT, _UNSEEN_CLOT_HU = 0.35, (5.0, 35.0)
+"""Share of clots, but in the evaluation set, that are no denser than fluid or brain: what shows is that the lumen ends."""
 
 _KV = {80: (0.34, 430.0, (8.0, 28.0), 1.3), 100: (0.47, 350.0, (6.0, 22.0), 1.13), 120: (0.19, 290.0, (4.0, 18.0), 1.0)}
 """Share (AJNR 2014, automatic choice), arterial HU (recalled: 250 to 350 at 120 kVp, 350 to 550 below), noise, bone."""
@@ -157,6 +159,9 @@ def draw_case(seed: int, split: Split = "training", *, topologies: Sequence[Topo
     rotation = (float(angles[0]), float(angles[1]), float(angles[2]))
     head = HeadSpec(seed, collateral_grade=grade, rotation_deg=rotation, arterial_hu=round(hu, 1), topology=topology)
     head = _occluded(rng, head, places)
+    if head.occlusion is not None and split != "evaluation" and rng.random() < _UNSEEN_CLOT:
+        unseen_hu = round(float(rng.uniform(*_UNSEEN_CLOT_HU)), 1)
+        head = replace(head, occlusion=replace(head.occlusion, clot_hu=unseen_hu))
     draft = apply_family(rng, family, Draft(head, scan))
     return Case(seed, split, family, kv, draft.head, draft.scan)
 

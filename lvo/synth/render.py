@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from lvo.core.anatomy import ARTERY_TREES, VESSEL_CLASSES
 from lvo.core.grid import Grid
 from lvo.core.volume import Quantity, Volume
 from lvo.synth.field import upsample
@@ -23,7 +24,8 @@ from lvo.synth.tissue import template
 from lvo.synth.tubes import Coverage, Tube, cover
 
 __all__ = [
-    "ARTERY", "CLOT", "CLOT_CLASS", "CSF", "GREY", "TERRITORY_CODES", "TREE_CODES", "VEIN", "VEIN_CLASS", "WHITE", "at_risk",
+    "ARTERY", "CLOT", "CLOT_CLASS", "CSF", "GREY", "TERRITORY_CODES", "TREE_CODES", "UNSURE_CLASS", "VEIN", "VEIN_CLASS",
+    "WHITE", "at_risk",
     "class_labels", "render_cta", "render_ncct",
     "territory_labels", "tissue_labels", "vessel_fractions", "vessel_labels",
 ]  # fmt: skip
@@ -42,13 +44,17 @@ TERRITORY_CODES: Final = {
 }  # fmt: skip
 """Code of (territory, patient's left side)."""
 
-TREE_CODES: Final = {"ICA": 1, "MCA": 2, "ACA": 3, "PCA": 4, "VB": 5}
+TREE_CODES: Final = {tree: VESSEL_CLASSES.index(tree) for tree in ARTERY_TREES}
 """Class of an artery by its tree, either side: the side follows from the position."""
-VEIN_CLASS: Final = 6
-CLOT_CLASS: Final = 7
-_THIN = 0.3
-"""A voxel that a vessel fills this much is brighter than brain by 70 HU and more: a class map must not call it background."""
-_OPACIFIED_VEIN = 0.1
+VEIN_CLASS: Final = VESSEL_CLASSES.index("vein")
+CLOT_CLASS: Final = VESSEL_CLASSES.index("clot")
+UNSURE_CLASS: Final = 255
+"""Neither vessel nor background: the rim of a vessel, a branch finer than the voxels, a lumen with hardly any contrast."""
+_RIM = 0.25
+"""A voxel that a vessel fills by this much and not by half is its rim."""
+_CLOT_PART = 0.3
+_FAINT_HU, _CLEAR_HU = 30.0, 70.0
+"""Enhancement: below the first a lumen looks like brain, from the second on it stands out of the noise."""
 
 _TISSUE_MM = 1.0
 """Brain tissue is looked up this finely; the template has no more."""
@@ -103,23 +109,27 @@ def vessel_labels(head: Head, grid: Grid) -> Volume:
 
 
 def class_labels(head: Head, grid: Grid) -> Volume:
-    """(K, J, I) uint8: 0 none, `TREE_CODES` of the opacified artery by its tree, `VEIN_CLASS`, `CLOT_CLASS`.
+    """(K, J, I) uint8 codes of `VESSEL_CLASSES`, and `UNSURE_CLASS` where there is no saying.
 
-    A voxel belongs to a vessel that fills `_THIN` of it, so branches of one voxel are there too; veins only where they have
-    contrast.
+    A vessel holds the voxels that it fills by half and that its contrast makes clear. A clot holds what it fills by a third,
+    whatever lies beyond it.
     """
     labels = np.zeros(int(np.prod(grid.shape_kji)), dtype=np.uint8)
     sigma = _SPOT * float(grid.spacing_kji_mm.max())
+    gain_hu = head.arterial_hu - BLOOD_HU
     arteries = _intracranial(head)
-    if head.venous_fraction > _OPACIFIED_VEIN:
-        found = cover(head.veins, grid, sigma_mm=sigma)
-        labels[found.flat_index[found.fraction >= _THIN]] = VEIN_CLASS
-    found = cover(arteries, grid, sigma_mm=sigma)
-    inside = (found.fraction >= _THIN) & (found.filling > _OPACIFIED)
     codes = np.array([TREE_CODES[tube.territory] for tube in arteries], dtype=np.uint8)
-    labels[found.flat_index[inside]] = codes[found.tube_index[inside]]
+    for tubes in (head.veins, arteries):
+        found = cover(tubes, grid, sigma_mm=sigma)
+        enhancement_hu = gain_hu * found.filling
+        seen = (found.fraction >= _RIM) & (enhancement_hu >= _FAINT_HU)
+        sure = (found.fraction >= _HALF) & (enhancement_hu >= _CLEAR_HU)
+        code = codes[found.tube_index] if tubes is arteries else np.uint8(VEIN_CLASS)
+        value = np.where(sure, code, np.uint8(UNSURE_CLASS))
+        seen &= sure | (labels[found.flat_index] == 0)
+        labels[found.flat_index[seen]] = value[seen]
     found = cover(head.clots, grid, sigma_mm=sigma, round_ends=False)
-    labels[found.flat_index[found.fraction >= _THIN]] = CLOT_CLASS
+    labels[found.flat_index[found.fraction >= _CLOT_PART]] = CLOT_CLASS
     return Volume(labels.reshape(grid.shape_kji), grid, Quantity.LABEL)
 
 

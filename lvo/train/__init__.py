@@ -6,7 +6,7 @@ from lvo.errors import UsageError
 
 __all__ = ["require_extra"]
 
-_NEEDED = ("torch", "monai", "onnx", "onnxscript", "tensorboard")
+_NEEDED = ("torch", "monai", "onnx", "onnxscript", "sklearn", "tensorboard")
 
 
 def require_extra() -> None:

@@ -1,4 +1,4 @@
-"""Fit the call: the last, small step, on artery maps that the shipped network drew of synthetic heads it never saw.
+"""Fit the call: the last, small step, on vessel maps that the shipped network drew of synthetic scans it never saw.
 
 A hemisphere is one case. The network's own mistakes and the registration's error are in the maps, so the probability is
 that of the whole chain, at the prevalence of the fitting set.
@@ -7,7 +7,7 @@ that of the whole chain, at the prevalence of the fitting set.
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import active_children, get_context
 from typing import TYPE_CHECKING
@@ -18,58 +18,123 @@ from numpy.typing import NDArray
 
 from lvo.core.outcome import NotAssessable
 from lvo.core.report import Side, Site
-from lvo.cta.call import CallHead, Logistic
-from lvo.cta.decode import measure
-from lvo.cta.features import BasilarFeatures, HemisphereFeatures
+from lvo.cta.call import DETECTORS, CallHead, Detector, Logistic
+from lvo.cta.features import BasilarFeatures, HemisphereFeatures, vector
+from lvo.cta.measure import measure
 from lvo.errors import InputError
 from lvo.infer import Manifest, load_model, predict
-from lvo.train.config import DataSettings
-from lvo.train.heads import head_case
+from lvo.synth.cases import SEEDS, Case, draw_case, split_of
+from lvo.synth.cropped import scan_case
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
-__all__ = ["CALLED_SITES", "CallCase", "FitQuality", "fit_call", "measure_cases"]
+__all__ = ["COVERED_SITES", "FEATURES", "CallCase", "FitQuality", "fit_call", "fitting_seeds", "measure_cases"]
 
-CALLED_SITES = frozenset({Site.ICA_T, Site.M1, Site.M2})
-"""Sites that count as an occlusion of the hemisphere; the others are not judged yet and are left out of the fit."""
+FEATURES: dict[str, tuple[str, ...]] = {
+    "siphon": ("siphon_gap_cm", "carotid_vs_other", "carotid_vs_atlas", "siphon_clot"),
+    "stem": (
+        "trunk_gap_cm", "m1_vs_other", "m1_vs_atlas", "m1_hu_vs_other", "m2_vs_other", "insula_vs_other", "front_vs_other",
+        "back_vs_other", "unfed", "stem_clot",
+    ),
+    "m2": (
+        "branch_gap_cm", "m2_vs_other", "weaker_trunk_vs_other", "insula_vs_other", "front_vs_other", "back_vs_other", "unfed",
+        "m2_clot",
+    ),
+    "basilar": ("gap_cm", "basilar_vs_atlas", "tip_vs_atlas", "clot", "tip_clot"),
+}  # fmt: skip
+"""What each detector looks at."""
+
+_SITES: dict[Detector, frozenset[Site]] = {
+    "siphon": frozenset({Site.ICA}), "stem": frozenset({Site.ICA_T, Site.M1}), "m2": frozenset({Site.M2}),
+}  # fmt: skip
+COVERED_SITES = frozenset({Site.BA}).union(*_SITES.values())
+"""Sites that count as an occlusion; scans with none but others are left out of the calibration."""
+
+_LEAST_POSITIVES = 12
+"""Occlusions that each detector shall see; rare sites are drawn beyond their share for it."""
 
 _FOLDS = 5
-_INVERSE_PENALTY = 0.5
+_INVERSE_PENALTY = 0.1
 """Strength of the ridge: weights stay moderate, so that a scan unlike all others gets a moderate probability."""
 
 
 class CallCase(msgspec.Struct, frozen=True):
-    """What was measured on one synthetic head, and its truth."""
+    """What was measured on one synthetic scan, and its truth.
+
+    Args:
+        seed: of the case.
+        family: what makes it hard.
+        left, right: features of the hemispheres.
+        basilar: of the basilar artery, None when it is not covered.
+        stops: side and site of every occlusion.
+    """
 
     seed: int
-    left: tuple[float, ...]
-    right: tuple[float, ...]
-    basilar: tuple[float, ...]
-    side: Side | None
-    site: Site | None
+    family: str
+    left: HemisphereFeatures
+    right: HemisphereFeatures
+    basilar: BasilarFeatures | None
+    stops: tuple[tuple[Side, Site], ...]
+
+    @property
+    def covered(self) -> bool:
+        """Whether an artery is occluded that is judged."""
+        return any(site in COVERED_SITES for _, site in self.stops)
+
+    def sites_on(self, side: Side) -> frozenset[Site]:
+        """Sites of the occlusions of one side."""
+        return frozenset(site for where, site in self.stops if where is side)
 
 
 @dataclass(frozen=True, slots=True)
 class FitQuality:
-    """Cross-validated quality on the fitting cases: area under the ROC curve and Brier score per hemisphere."""
+    """Cross-validated quality on the fitting cases.
+
+    Args:
+        n_cases: how many.
+        detector_auc: area under the ROC curve of every detector.
+        auc: that of the whole call.
+        brier: its Brier score.
+    """
 
     n_cases: int
-    hemisphere_auc: float
-    hemisphere_brier: float
-    basilar_auc: float
+    detector_auc: dict[str, float]
+    auc: float
+    brier: float
+
+
+def fitting_seeds(first: int, n_heads: int) -> tuple[int, ...]:
+    """Seeds of the cases to fit on: `n_heads` as they come, then more of the sites that are still rare among them.
+
+    Args:
+        first: first seed, of a split that neither the network nor the evaluation uses.
+        n_heads: how many as they come.
+    """
+    chosen, seed = [], first
+    missing = dict.fromkeys((*DETECTORS, "basilar"), _LEAST_POSITIVES)
+    last = SEEDS[split_of(first)].stop
+    while seed < last and (len(chosen) < n_heads or any(n > 0 for n in missing.values())):
+        sites = {site for _, site in _stops(draw_case(seed, split_of(seed)))}
+        wanted = [name for name, members in (*_SITES.items(), ("basilar", {Site.BA})) if sites & members]
+        if len(chosen) < n_heads or any(missing[name] > 0 for name in wanted):
+            chosen.append(seed)
+            for name in wanted:
+                missing[name] -= 1
+        seed += 1
+    return tuple(chosen)
 
 
 def measure_cases(
     model_name: str, seeds: Sequence[int], *, workers: int = 2, progress: Callable[[str], None] = lambda _: None
 ) -> tuple[CallCase, ...]:
-    """Render heads, run the network on them, and measure the maps.
+    """Render scans, run the network on them, and measure the maps.
 
     Args:
         model_name: of the network.
-        seeds: one head each; 2000 to 2999 belong to the call.
+        seeds: one case each, of a split that neither the network nor the evaluation uses.
         workers: processes.
-        progress: told a line after every head.
+        progress: told a line after every case.
     """
     cases = []
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_signals_to_the_parent) as pool:
@@ -95,70 +160,131 @@ def _leave_signals_to_the_parent() -> None:
 
 def _measure_case(model_name: str, seed: int) -> CallCase | None:
     model = load_model(model_name, threads=1)
-    head = head_case(seed, DataSettings(spacing_mm=model.manifest.input.spacing_mm))
-    evidence = measure(predict(model, head.hu)["artery"], head.pose, head.hu.grid)
-    if isinstance(evidence, NotAssessable) or evidence.basilar is None:
+    case = draw_case(seed, split_of(seed))
+    scanned = scan_case(case, spacing_mm=model.manifest.input.spacing_mm)
+    measures = measure(scanned.hu, predict(model, scanned.hu, scanned.pose), scanned.pose, scanned.hu.grid)
+    if isinstance(measures, NotAssessable):
         return None
-    left, right = (tuple(map(float, evidence.features(side).vector())) for side in (Side.LEFT, Side.RIGHT))
-    return CallCase(seed, left, right, tuple(map(float, evidence.basilar[0].vector())), head.side, head.site)
+    left, right = measures.features(Side.LEFT), measures.features(Side.RIGHT)
+    return CallCase(seed, case.family, left, right, measures.basilar_features(), _stops(case))
+
+
+def _stops(case: Case) -> tuple[tuple[Side, Site], ...]:
+    occlusions = () if case.head.occlusion is None else (case.head.occlusion, *case.head.further)
+    return tuple((occlusion.side, occlusion.site) for occlusion in occlusions)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Table:
+    """Rows for one detector: features, truth, and the index of the case each comes from."""
+
+    x: NDArray[np.float64]
+    y: NDArray[np.bool_]
+    case: NDArray[np.intp]
 
 
 def fit_call(cases: Sequence[CallCase], *, network: Manifest) -> tuple[CallHead, FitQuality]:
-    """Fit both logistic models.
+    """Fit the detectors, and calibrate the highest of them.
 
     Args:
-        cases: measured heads.
+        cases: measured scans.
         network: manifest of the network that drew their maps.
 
     Raises:
         InputError: too few cases with or without an occlusion to fit and to check.
     """
-    hemispheres = [
-        (case, side) for case in cases if case.site is None or case.site in CALLED_SITES for side in (Side.LEFT, Side.RIGHT)
-    ]
-    x = np.array([case.left if side is Side.LEFT else case.right for case, side in hemispheres])
-    y = np.array([case.site is not None and case.side is side for case, side in hemispheres])
-    groups = np.array([case.seed for case, _ in hemispheres])
-    basilar_cases = [case for case in cases if case.site is not Site.VA]
-    basilar_x = np.array([case.basilar for case in basilar_cases])
-    basilar_y = np.array([case.site is Site.BA for case in basilar_cases])
-    for name, truth in (("hemisphere", y), ("basilar", basilar_y)):
-        if min(truth.sum(), (~truth).sum()) < _FOLDS:
-            needed, found = f"at least {_FOLDS} cases with and without an occlusion", f"{truth.sum()} and {(~truth).sum()}"
-            msg = f"the {name} call needs {needed}, got {found}; give more seeds"
+    tables = {name: _hemispheres(cases, name) for name in DETECTORS} | {"basilar": _basilars(cases)}
+    for name, table in tables.items():
+        if min(table.y.sum(), (~table.y).sum()) < _FOLDS:
+            needed, found = f"at least {_FOLDS} cases with and without an occlusion", f"{table.y.sum()} and {(~table.y).sum()}"
+            msg = f"the {name} detector needs {needed}, got {found}; give more seeds"
             raise InputError(msg)
-    auc, brier = _cross_validate(x, y, groups)
-    basilar_auc, _ = _cross_validate(basilar_x, basilar_y, np.arange(len(basilar_y)))
+    left_out = {name: _cross_validated(cases, table, name) for name, table in tables.items()}
+    judged = np.array([case.covered or not case.stops for case in cases])
+    highest = np.max([_highest_per_case(cases, left_out[name], name) for name in tables], axis=0)[judged]
+    truth = np.array([case.covered for case in cases])[judged]
+    slope, intercept, probability = _platt(highest, truth)
     seeds = [case.seed for case in cases]
-    words = f"{len(cases)} synthetic heads, seeds {min(seeds)} to {max(seeds)}; {y.mean():.0%} of the hemispheres occluded"
-    head = CallHead(
-        network.sha256,
-        words,
-        _fit(x, y, tuple(field.name for field in fields(HemisphereFeatures))),
-        _fit(basilar_x, basilar_y, tuple(field.name for field in fields(BasilarFeatures))),
-    )
-    return head, FitQuality(len(cases), auc, brier, basilar_auc)
+    words = f"{len(cases)} synthetic scans, seeds {min(seeds)} to {max(seeds)}; {truth.mean():.0%} with an occlusion"
+    detectors = {name: _fit(table, FEATURES[name]) for name, table in tables.items()}
+    head = CallHead(network.sha256, words, **detectors, slope=round(slope, 5), intercept=round(intercept, 5))
+    from sklearn.metrics import brier_score_loss, roc_auc_score
+
+    aucs = {name: float(roc_auc_score(table.y, _of_rows(cases, left_out[name], table))) for name, table in tables.items()}
+    quality = FitQuality(len(cases), aucs, float(roc_auc_score(truth, highest)), float(brier_score_loss(truth, probability)))
+    return head, quality
+
+
+def _hemispheres(cases: Sequence[CallCase], name: Detector) -> _Table:
+    """Both hemispheres of every case; those with an occlusion of another detector are left out."""
+    others = COVERED_SITES - _SITES[name]
+    rows = [
+        (vector(features, FEATURES[name]), bool(sites & _SITES[name]), n)
+        for n, case in enumerate(cases)
+        for features, sites in ((case.left, case.sites_on(Side.LEFT)), (case.right, case.sites_on(Side.RIGHT)))
+        if sites & _SITES[name] or not sites & others
+    ]
+    return _table(rows)
+
+
+def _basilars(cases: Sequence[CallCase]) -> _Table:
+    """Basilar arteries of every case but those with an occluded vertebral artery, which may look either way."""
+    rows = [
+        (vector(case.basilar, FEATURES["basilar"]), any(site is Site.BA for _, site in case.stops), n)
+        for n, case in enumerate(cases)
+        if case.basilar is not None and not any(site is Site.VA for _, site in case.stops)
+    ]
+    return _table(rows)
+
+
+def _table(rows: Sequence[tuple[NDArray[np.float64], bool, int]]) -> _Table:
+    x, y, case = ([row[column] for row in rows] for column in range(3))
+    return _Table(np.array(x), np.array(y, dtype=bool), np.array(case, dtype=np.intp))
 
 
 def _regression() -> "LogisticRegression":
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000)
+    return LogisticRegression(C=_INVERSE_PENALTY, max_iter=2000)
 
 
-def _fit(x: NDArray[np.float64], y: NDArray[np.bool_], names: tuple[str, ...]) -> Logistic:
-    mean, scale = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-3)
-    fitted = _regression().fit((x - mean) / scale, y)
+def _fit(table: _Table, names: tuple[str, ...]) -> Logistic:
+    mean, scale = table.x.mean(axis=0), np.maximum(table.x.std(axis=0), 1e-2)
+    fitted = _regression().fit((table.x - mean) / scale, table.y)
     rounded = [tuple(round(float(value), 5) for value in row) for row in (mean, scale, fitted.coef_[0])]
     return Logistic(names, rounded[0], rounded[1], rounded[2], round(float(fitted.intercept_[0]), 5))
 
 
-def _cross_validate(x: NDArray[np.float64], y: NDArray[np.bool_], groups: NDArray[np.int64]) -> tuple[float, float]:
-    """AUC and Brier score of predictions for heads that were left out."""
-    from sklearn.metrics import brier_score_loss, roc_auc_score
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+def _cross_validated(cases: Sequence[CallCase], table: _Table, name: str) -> list[Logistic]:
+    """A detector per fold of cases, each fitted without the cases of its fold."""
+    fold = np.array([case.seed % _FOLDS for case in cases])[table.case]
+    kept = [fold != number for number in range(_FOLDS)]
+    return [_fit(_Table(table.x[keep], table.y[keep], table.case[keep]), FEATURES[name]) for keep in kept]
 
-    standard = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-3)
-    folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
-    probability = cross_val_predict(_regression(), standard, y, groups=groups, cv=folds, method="predict_proba")[:, 1]
-    return float(roc_auc_score(y, probability)), float(brier_score_loss(y, probability))
+
+def _highest_per_case(cases: Sequence[CallCase], folds: Sequence[Logistic], name: str) -> NDArray[np.float64]:
+    """(cases,) the higher log odds of a case's places by the detector that never saw it."""
+    out = []
+    for case in cases:
+        detector = folds[case.seed % _FOLDS]
+        places = (case.left, case.right) if name != "basilar" else (case.basilar,)
+        out.append(max((detector.logit(place) for place in places if place is not None), default=-np.inf))
+    return np.array(out)
+
+
+def _of_rows(cases: Sequence[CallCase], folds: Sequence[Logistic], table: _Table) -> NDArray[np.float64]:
+    """(rows,) log odds of every row by the detector that never saw its case."""
+    out = np.empty(len(table.y))
+    for n, (row, case) in enumerate(zip(table.x, table.case, strict=True)):
+        fold = folds[cases[case].seed % _FOLDS]
+        out[n] = ((row - np.array(fold.mean)) / np.array(fold.scale)) @ np.array(fold.weight) + fold.intercept
+    return out
+
+
+def _platt(logit: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[float, float, NDArray[np.float64]]:
+    """Slope and intercept of the calibration, and the calibrated probabilities of the fitting cases."""
+    from sklearn.linear_model import LogisticRegression
+
+    clipped = np.clip(logit, -50.0, 50.0)[:, None]
+    fitted = LogisticRegression(C=1e6, max_iter=2000).fit(clipped, truth)
+    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0]), np.asarray(fitted.predict_proba(clipped)[:, 1])

@@ -25,6 +25,9 @@ Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 
+MIN_WINDOW = 16
+"""Neighbouring windows overlap by as much."""
+
 FIRST_FREE_SEED = 1000
 """Heads with smaller seeds belong to the tests and the demo: nothing may learn from them."""
 
@@ -37,8 +40,8 @@ class DataSettings(_Section, frozen=True):
     """What the network learns from.
 
     Args:
-        kind: what the crops of the seeds below show: "heads" for CT angiograms of synthetic heads, "cases" for heads with the
-            whole range of diseases, hard negatives and scanners, "tubes" for none but random curved tubes without anatomy.
+        kind: what the crops of the seeds below show: "cases" for CT angiograms of synthetic heads with the whole range of
+            diseases, hard negatives and scanners, "tubes" for none but random curved tubes without anatomy.
         topologies: generators of the arteries that "cases" draw from, "spline" or "grown"; leave one out to judge on it.
         spacing_mm: distance between voxels of the crops, the same along each axis.
         low_atlas_mm, high_atlas_mm: corners of the atlas box that is cropped (LPS: x left, y back, z head).
@@ -48,16 +51,16 @@ class DataSettings(_Section, frozen=True):
         rotation_deg, shift_mm, scale: largest error of the registration that the network must bear, drawn per head.
     """
 
-    kind: Literal["heads", "cases", "tubes"] = "heads"
+    kind: Literal["cases", "tubes"] = "cases"
     topologies: tuple[Literal["spline", "grown"], ...] = ("spline",)
-    spacing_mm: Positive = 0.7
+    spacing_mm: Positive = 0.8
     low_atlas_mm: tuple[float, float, float] = ARTERY_BOX_ATLAS_MM[0]
     high_atlas_mm: tuple[float, float, float] = ARTERY_BOX_ATLAS_MM[1]
-    training_seeds: tuple[int, int] = (10_000, 10_080)
-    validation_seeds: tuple[int, int] = (5000, 5003)
-    tube_seeds: tuple[int, int] = (20_000, 20_060)
+    training_seeds: tuple[int, int] = (10_000, 10_240)
+    validation_seeds: tuple[int, int] = (5000, 5006)
+    tube_seeds: tuple[int, int] = (20_000, 20_100)
     tube_edge: Annotated[int, msgspec.Meta(ge=16, le=256)] = 96
-    tube_share: Fraction = 0.35
+    tube_share: Fraction = 0.2
     rotation_deg: NotNegative = 8.0
     shift_mm: NotNegative = 6.0
     scale: Fraction = 0.05
@@ -97,22 +100,30 @@ class NetworkSettings(_Section, frozen=True):
     """Size of the U-Net.
 
     Args:
-        channels: features per level; every step down halves the resolution.
-        residual_units: convolutions per level that are bridged by a shortcut.
+        channels: features per level; the first has half the resolution of the image, every further one half of the last.
+        residual: bridge the convolutions of a level by a shortcut.
         window_hu: HU that become 0 and 1.
-        patch_kji: window of the exported model in voxels, each a multiple of the deepest step.
+        window_kji: largest window of the exported model in voxels, each a multiple of the deepest step.
     """
 
-    channels: Annotated[tuple[Count, ...], msgspec.Meta(min_length=2)] = (16, 32, 64)
-    residual_units: Annotated[int, msgspec.Meta(ge=0, le=4)] = 2
+    channels: Annotated[tuple[Count, ...], msgspec.Meta(min_length=3)] = (32, 64, 96)
+    residual: bool = False
     window_hu: tuple[float, float] = (-100.0, 700.0)
-    patch_kji: tuple[Count, Count, Count] = (64, 96, 96)
+    window_kji: tuple[Count, Count, Count] = (128, 112, 112)
+
+    @property
+    def multiple(self) -> int:
+        """Sizes of windows and patches are multiples of it."""
+        return int(2 ** len(self.channels))
 
     def __post_init__(self) -> None:
-        """Refuse windows that the levels cannot halve."""
-        step = 2 ** (len(self.channels) - 1)
-        if any(n % step for n in self.patch_kji):
-            msg = f"patch_kji must be multiples of {step} for the {len(self.channels)} levels of channels, got {self.patch_kji}"
+        """Refuse windows that the levels cannot halve, and an empty range of HU."""
+        if any(n % self.multiple or n <= MIN_WINDOW for n in self.window_kji):
+            levels = f"multiples of {self.multiple} for the {len(self.channels)} levels of channels"
+            msg = f"window_kji must be {levels} and more than {MIN_WINDOW}, got {self.window_kji}"
+            raise ValueError(msg)
+        if not self.window_hu[0] < self.window_hu[1]:
+            msg = f"window_hu must rise, got {self.window_hu}"
             raise ValueError(msg)
 
 
@@ -132,16 +143,16 @@ class FitSettings(_Section, frozen=True):
         workers: processes that prepare patches beside it.
     """
 
-    epochs: Count = 20
-    steps_per_epoch: Count = 150
-    batch: Count = 6
-    patch: Annotated[int, msgspec.Meta(ge=16, multiple_of=8)] = 48
+    epochs: Count = 24
+    steps_per_epoch: Count = 250
+    batch: Count = 4
+    patch: Annotated[int, msgspec.Meta(ge=16, multiple_of=8)] = 64
     learning_rate: Positive = 3e-3
     weight_decay: NotNegative = 1e-4
     max_minutes: NotNegative = 0.0
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     threads: Count = 2
-    workers: Annotated[int, msgspec.Meta(ge=0)] = 0
+    workers: Annotated[int, msgspec.Meta(ge=0)] = 1
 
 
 class TrainConfig(_Section, frozen=True):
@@ -157,6 +168,17 @@ class TrainConfig(_Section, frozen=True):
     data: DataSettings = DataSettings()
     network: NetworkSettings = NetworkSettings()
     fit: FitSettings = FitSettings()
+
+    def __post_init__(self) -> None:
+        """Refuse patches that the levels cannot halve, and cubes whose half is less than one window."""
+        multiple = self.network.multiple
+        if self.fit.patch % multiple:
+            msg = f"patch must be a multiple of {multiple} for the {len(self.network.channels)} levels, got {self.fit.patch}"
+            raise ValueError(msg)
+        if self.data.tube_edge < 2 * multiple:
+            levels = len(self.network.channels)
+            msg = f"tube_edge must be at least {2 * multiple} for the {levels} levels, got {self.data.tube_edge}"
+            raise ValueError(msg)
 
     @property
     def sha256(self) -> str:

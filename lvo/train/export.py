@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 import lvo
+from lvo.core.anatomy import VESSEL_CLASSES
 from lvo.errors import ModelError, OutputError
 from lvo.infer.manifest import (
     INPUT_FRAME,
@@ -25,11 +26,11 @@ from lvo.infer.manifest import (
     sha256_of,
 )
 from lvo.infer.session import open_model
-from lvo.infer.window import normalize
+from lvo.infer.window import IMAGE_CHANNELS
 from lvo.train.config import TrainConfig
-from lvo.train.fit import Checkpoint, torch_runner
-from lvo.train.network import CHANNELS, WithSoftmax, build_network, count_parameters
-from lvo.train.tubes import tube_patch
+from lvo.train.fit import Checkpoint, crop_image, torch_runner
+from lvo.train.network import WithSoftmax, build_network, count_parameters
+from lvo.train.shards import render_crop
 
 __all__ = ["CARD_FILE", "MAX_BYTES", "PARITY_TOLERANCE", "export_model"]
 
@@ -37,7 +38,7 @@ CARD_FILE = "CARD.md"
 PARITY_TOLERANCE = 1e-3
 """Largest difference in probability between torch and onnxruntime that is still the same model."""
 
-MAX_BYTES = 5_000_000
+MAX_BYTES = 40_000_000
 _PARITY_WINDOWS = 3
 _OPSET = 18
 
@@ -83,7 +84,7 @@ def _replace(folder: Path, target: Path) -> None:
 
 
 def _write_onnx(network: torch.nn.Module, config: TrainConfig, path: Path) -> None:
-    """Trace the network for its one window size, and strip what tells where it was made.
+    """Trace the network for windows of any size, and strip what tells where it was made.
 
     Raises:
         ModelError: the file is too large to ship.
@@ -91,7 +92,10 @@ def _write_onnx(network: torch.nn.Module, config: TrainConfig, path: Path) -> No
     import onnx
 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that operators nobody uses are missing
-    example = torch.zeros(1, 1, *config.network.patch_kji)
+    multiple = config.network.multiple
+    example = torch.zeros(1, len(IMAGE_CHANNELS), *(multiple * n for n in (4, 5, 6)))
+    steps = [torch.export.Dim(f"{name}_steps", min=1, max=512 // multiple) for name in "kji"]
+    sizes = {axis: multiple * step for axis, step in enumerate(steps, start=2)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch's exporter warns about torch's own internals
         program = torch.onnx.export(
@@ -99,6 +103,7 @@ def _write_onnx(network: torch.nn.Module, config: TrainConfig, path: Path) -> No
             (example,),
             input_names=["image"],
             output_names=["probability"],
+            dynamic_shapes=(sizes,),
             opset_version=_OPSET,
             dynamo=True,
             external_data=False,
@@ -132,11 +137,14 @@ def _manifest(checkpoint: Checkpoint, name: str, path: Path, n_parameters: int) 
         sha256=sha256_of(path),
         input=InputContract(
             frame=INPUT_FRAME,
+            channels=IMAGE_CHANNELS,
             spacing_mm=config.data.spacing_mm,
             window_hu=config.network.window_hu,
-            patch_kji=config.network.patch_kji,
+            window_kji=config.network.window_kji,
+            multiple=config.network.multiple,
+            opset=_OPSET,
         ),
-        output=OutputContract(channels=CHANNELS),
+        output=OutputContract(channels=VESSEL_CLASSES),
         training=TrainingRecord(
             config_sha256=config.sha256,
             data=_describe(config),
@@ -153,11 +161,9 @@ def _describe(config: TrainConfig) -> str:
     """What the network was shown, in words."""
     if config.data.kind == "tubes":
         return "synthetic only: random tubes, no anatomy"
-    if config.data.kind == "cases":
-        drawn = " and ".join(config.data.topologies)
-        tubes = f"{config.data.tube_share:.0%} of the patches random tubes"
-        return f"synthetic only: scanned digital heads with disease and hard negatives, arteries {drawn}; {tubes}"
-    return f"synthetic only: CT angiograms of digital heads; {config.data.tube_share:.0%} of the patches random tubes"
+    drawn = " and ".join(config.data.topologies)
+    tubes = f"{config.data.tube_share:.0%} of the patches random tubes"
+    return f"synthetic only: scanned digital heads with disease and hard negatives, arteries {drawn}; {tubes}"
 
 
 def _check_parity(network: torch.nn.Module, config: TrainConfig, folder: Path) -> float:
@@ -169,8 +175,9 @@ def _check_parity(network: torch.nn.Module, config: TrainConfig, folder: Path) -
     model, run = open_model(folder, threads=config.fit.threads), torch_runner(network)
     worst = 0.0
     for seed in range(_PARITY_WINDOWS):
-        hu, _ = tube_patch(np.random.default_rng(seed), config.network.patch_kji, config.data.spacing_mm)
-        window = normalize(hu, config.network.window_hu)
+        image = crop_image(render_crop(seed, config.data, "cubes"), config.network.window_hu)
+        sizes = (n // (1 + seed % 2) // config.network.multiple * config.network.multiple for n in image.shape[1:])
+        window = np.ascontiguousarray(image[(slice(None), *(slice(n) for n in sizes))])
         worst = max(worst, float(np.abs(model.run(window) - run(window)).max()))
     if not worst < PARITY_TOLERANCE:
         msg = f"torch and onnxruntime differ by {worst:.2g} in probability, {PARITY_TOLERANCE:g} at most is the same model"
@@ -186,14 +193,16 @@ def _card(manifest: Manifest) -> str:
 
 {lvo.RESEARCH_USE_ONLY}
 
-Segments {" and ".join(manifest.output.channels[1:])} on CT angiograms of the head. A clot is background.
+Tells {", ".join(manifest.output.channels[1:])} apart on CT angiograms of the head.
 
 | what | value |
 |---|---|
 | input | HU at {contract.spacing_mm:g} mm, {contract.frame} |
 | normalisation | {contract.window_hu[0]:g} to {contract.window_hu[1]:g} HU mapped to 0..1, clipped |
-| window | {" x ".join(map(str, contract.patch_kji))} voxels (k, j, i) |
-| network | residual 3D U-Net (MONAI), {training.parameters} weights, batch norm |
+| window | up to {" x ".join(map(str, contract.window_kji))} voxels (k, j, i), multiples of {contract.multiple} |
+| channels | {", ".join(contract.channels)} |
+| ONNX opset | {contract.opset} |
+| network | 3D U-Net at half resolution (MONAI DynUNet) with a fine last step, {training.parameters} weights |
 | data | {training.data} |
 | training seeds | {training.training_seeds[0]} to {training.training_seeds[1]} |
 | validation seeds | {training.validation_seeds[0]} to {training.validation_seeds[1]} |
@@ -210,7 +219,7 @@ They chose the checkpoint, so these figures are optimistic.
 
 ## Limits
 - It never saw a patient. How well it does on real scans is not known; check it on your own before you rely on anything.
-- Not trained on: metal (coils, clips), haemorrhage, tumours, children, motion between slices, slices above 1.5 mm.
+- Not trained on: haemorrhage, tumours, children, vascular malformations, stents.
 - Veins are told from arteries by form, place and brightness; in late phases they are confused more often.
 - Vessels at the inner table and inside bone (petrous and cavernous carotid) are the least certain.
 """

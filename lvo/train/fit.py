@@ -10,20 +10,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.losses import DiceCELoss
 from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
+from lvo.core.anatomy import VESSEL_CLASSES
 from lvo.errors import InputError, UsageError
-from lvo.infer.window import normalize, sliding_window
+from lvo.infer.window import normalize, place_channels, sliding_window
 from lvo.train.config import TrainConfig, decode_config, encode_config
 from lvo.train.data import PatchDataset, TrainingCrops
+from lvo.train.loss import vessel_loss
 from lvo.train.metrics import score
-from lvo.train.network import CHANNELS, WithSoftmax, build_network
+from lvo.train.network import WithSoftmax, build_network
 from lvo.train.shards import Crop
+from lvo.train.team import Team, join_team
 
-__all__ = ["BEST", "LAST", "Checkpoint", "fit", "load_checkpoint", "torch_runner", "validate"]
+__all__ = ["BEST", "LAST", "Checkpoint", "crop_image", "fit", "load_checkpoint", "torch_runner", "validate"]
 
 LAST, BEST = "last.pt", "best.pt"
 _WARM_UP = 0.03
@@ -73,23 +75,36 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def torch_runner(network: nn.Module) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     """The network as `sliding_window` wants it."""
     model = WithSoftmax(network).eval()
+    device = next(network.parameters()).device
 
     def run(window: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            return np.asarray(model(torch.from_numpy(window[np.newaxis, np.newaxis]))[0].numpy())
+            image = torch.from_numpy(window[np.newaxis]).to(device, memory_format=torch.channels_last_3d)
+            return np.ascontiguousarray(model(image)[0].cpu().numpy())
 
     return run
 
 
+def crop_image(crop: Crop, window_hu: tuple[float, float]) -> NDArray[np.float32]:
+    """(4, K, J, I) `IMAGE_CHANNELS` of a whole crop."""
+    index = np.moveaxis(np.indices(crop.hu.shape, dtype=np.float32), 0, -1)[..., ::-1]
+    place = place_channels(crop.corner_atlas_mm + index * crop.step_atlas_mm)
+    return np.concatenate([normalize(crop.hu, window_hu)[np.newaxis], place])
+
+
 def validate(network: nn.Module, crops: Sequence[Crop], config: TrainConfig) -> dict[str, float]:
     """Mean metrics over whole crops, through the same sliding window as in use."""
-    run = torch_runner(network)
+    run, settings = torch_runner(network), config.network
     rows = []
     for crop in crops:
-        image = normalize(crop.hu, config.network.window_hu)
-        vessels = sliding_window(image, run, patch_kji=config.network.patch_kji, n_channels=len(CHANNELS))
-        probabilities = np.concatenate([1.0 - vessels.sum(axis=0, keepdims=True), vessels])
-        rows.append(score(np.argmax(probabilities, axis=0).astype(np.uint8), crop.label))
+        probabilities = sliding_window(
+            crop_image(crop, settings.window_hu),
+            run,
+            largest_kji=settings.window_kji,
+            multiple=settings.multiple,
+            n_classes=len(VESSEL_CLASSES),
+        )
+        rows.append(score(np.argmax(probabilities, axis=0).astype(np.uint8), crop.classes))
     network.train()
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]} if rows else {}
 
@@ -130,9 +145,13 @@ def fit(
         InputError: there is no checkpoint to resume.
     """
     out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(config.fit.threads)
+    team = join_team()
+    if config.fit.batch % team.size:
+        msg = f"[fit] batch = {config.fit.batch} cannot be shared by {team.size} processes: make it a multiple"
+        raise UsageError(msg)
+    torch.set_num_threads(max(1, config.fit.threads // team.size))
     state = _start(config, out, resume=resume)
-    network = build_network(config.network, seed=config.seed)
+    network = build_network(config.network, seed=config.seed).to(team.device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.fit.learning_rate, weight_decay=config.fit.weight_decay)
     if state.step:
         network.load_state_dict(state.network)
@@ -140,13 +159,17 @@ def fit(
     data = PatchDataset(training, config, config.fit.epochs * config.fit.steps_per_epoch * config.fit.batch)
     from torch.utils.tensorboard import SummaryWriter
 
+    shared = team.sharing(network)
     with SummaryWriter(str(out / "tensorboard")) as log:
         while state.epoch < config.fit.epochs and not _time_is_up(config, state.elapsed_s):
-            loss = _run_epoch(network, optimizer, data, state)
+            loss = _run_epoch(shared, optimizer, data, state, team)
             state.epoch += 1
+            if not team.leads:
+                state.elapsed_s = team.agree(state.elapsed_s)
+                continue
             started_s = time.monotonic()
             state.metrics = {"loss": loss, **validate(network, validation, config)}
-            state.elapsed_s += time.monotonic() - started_s
+            state.elapsed_s = team.agree(state.elapsed_s + time.monotonic() - started_s)
             state.network, state.optimizer = network.state_dict(), optimizer.state_dict()
             for name, value in state.metrics.items():
                 log.add_scalar(name, value, state.step)
@@ -183,33 +206,35 @@ def _share_done(config: TrainConfig, state: Checkpoint, elapsed_s: float) -> flo
     return min(1.0, max(by_steps, by_time))
 
 
-def _batches(data: PatchDataset, config: TrainConfig, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """The batches of one epoch; which patches they hold depends on the epoch alone."""
+def _batches(data: PatchDataset, config: TrainConfig, epoch: int, team: Team) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """This process's share of the batches of one epoch; which patches they hold depends on the epoch alone."""
     per_epoch = config.fit.steps_per_epoch * config.fit.batch
-    chosen = Subset(data, range(epoch * per_epoch, (epoch + 1) * per_epoch))
-    return iter(DataLoader(chosen, batch_size=config.fit.batch, shuffle=False, num_workers=config.fit.workers))
+    chosen = Subset(data, range(epoch * per_epoch + team.rank, (epoch + 1) * per_epoch, team.size))
+    share = config.fit.batch // team.size
+    return iter(DataLoader(chosen, batch_size=share, shuffle=False, num_workers=config.fit.workers))
 
 
-def _run_epoch(network: nn.Module, optimizer: torch.optim.Optimizer, data: PatchDataset, state: Checkpoint) -> float:
+def _run_epoch(
+    network: nn.Module, optimizer: torch.optim.Optimizer, data: PatchDataset, state: Checkpoint, team: Team
+) -> float:
     """One epoch of steps, cut short when the time is up; its mean loss."""
-    config = state.config
-    criterion = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
+    config, device = state.config, team.device
     network.train()
     losses = []
     started_s, before_s = time.monotonic(), state.elapsed_s
-    for image, label in _batches(data, config, state.epoch):
+    for image, classes in _batches(data, config, state.epoch, team):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(_share_done(config, state, state.elapsed_s), config.fit.learning_rate)
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.fit.precision == "bfloat16"):
-            logits = network(image)
-        loss = criterion(logits.float(), label)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.fit.precision == "bfloat16"):
+            logits = network(image.to(device, memory_format=torch.channels_last_3d))
+        loss = vessel_loss(logits.float(), classes.to(device))
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         losses.append(float(loss.detach()))
         state.step += 1
-        state.elapsed_s = before_s + time.monotonic() - started_s
+        state.elapsed_s = team.agree(before_s + time.monotonic() - started_s)
         if _time_is_up(config, state.elapsed_s):
             break
     return float(np.mean(losses))

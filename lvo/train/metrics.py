@@ -1,21 +1,28 @@
-"""How well a label image agrees with the truth: overlap, and whether the vessels are connected along their course."""
+"""How well a map of classes agrees with the truth: overlap, and whether the vessels are connected along their course."""
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lvo.train.tubes import ARTERY, VEIN
+from lvo.core.anatomy import ARTERY_TREES
+from lvo.synth.render import CLOT_CLASS, UNSURE_CLASS, VEIN_CLASS
+from lvo.train.tubes import ANY_ARTERY
 
-__all__ = ["dice", "medial_depth", "score", "share_found"]
+__all__ = ["dice", "is_artery", "medial_depth", "score", "share_found"]
 
 _TRUNK_DEPTH = 2.0
-"""Voxels from the middle line to the wall from which a vessel counts as a trunk: wider than about 2 mm at 0.7 mm."""
+"""Voxels from the middle line to the wall from which a vessel counts as a trunk: wider than about 2.4 mm at 0.8 mm."""
 
 
 def dice(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
     """Overlap of two masks, 0 to 1; 1 where both are empty."""
     total = int(found.sum()) + int(truth.sum())
     return 2.0 * int((found & truth).sum()) / total if total else 1.0
+
+
+def is_artery(classes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Mask of the arteries, whatever their tree."""
+    return np.asarray(((classes >= 1) & (classes <= len(ARTERY_TREES))) | (classes == ANY_ARTERY))
 
 
 def medial_depth(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -30,20 +37,26 @@ def share_found(found: NDArray[np.bool_], lines: NDArray[np.bool_]) -> float:
 
 
 def score(found: NDArray[np.uint8], truth: NDArray[np.uint8]) -> dict[str, float]:
-    """Metrics of a label image (K, J, I) against the truth.
+    """Metrics of a map of classes (K, J, I) against the truth; unsure voxels of the truth count neither way.
 
     Recall and precision along the middle lines make clDice (Shit et al., CVPR 2021, doi:10.1109/CVPR46437.2021.01629), here
-    on medial voxels instead of a thinned skeleton. Most middle lines are of branches one voxel wide; `artery_trunk_recall`
-    is that of the trunks alone.
+    on medial voxels instead of a thinned skeleton.
     """
-    artery, true_artery = found == ARTERY, truth == ARTERY
+    unsure = truth == UNSURE_CLASS
+    true_artery = is_artery(truth)
+    artery = is_artery(found) & ~unsure
     depth = medial_depth(true_artery)
-    recall, precision = share_found(artery, depth > 0.0), share_found(true_artery, medial_depth(artery) > 0.0)
+    allowed = true_artery | unsure
+    recall = share_found(artery, depth > 0.0)
+    precision = share_found(allowed, medial_depth(is_artery(found)) > 0.0)
+    named = true_artery & artery & (truth != ANY_ARTERY)
     return {
         "artery_dice": dice(artery, true_artery),
-        "artery_trunk_recall": share_found(artery, depth >= _TRUNK_DEPTH),
-        "artery_skeleton_recall": recall,
-        "artery_skeleton_precision": precision,
         "artery_cldice": 2.0 * recall * precision / max(recall + precision, 1e-9),
-        "vein_dice": dice(found == VEIN, truth == VEIN),
+        "artery_recall": recall,
+        "artery_precision": precision,
+        "trunk_recall": share_found(artery, depth >= _TRUNK_DEPTH),
+        "tree_right": float((found[named] == truth[named]).mean()) if named.any() else 1.0,
+        "vein_dice": dice((found == VEIN_CLASS) & ~unsure, truth == VEIN_CLASS),
+        "clot_dice": dice((found == CLOT_CLASS) & ~unsure, truth == CLOT_CLASS),
     }

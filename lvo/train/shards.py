@@ -7,7 +7,7 @@ mixes with old crops. A change of the code of `lvo.synth` is not seen: empty the
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -15,26 +15,35 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from lvo.core.grid import Grid
+from lvo.core.pose import HeadPose
 from lvo.errors import InputError
+from lvo.synth.cases import draw_case, split_of
+from lvo.synth.cropped import RegistrationError, scan_case
 from lvo.train.config import DataSettings
 from lvo.train.tubes import tube_patch
 
 __all__ = ["Crop", "Kind", "ensure_crops", "load_crop", "render_crop", "save_crop", "shard_path"]
 
 
-Kind: TypeAlias = Literal["heads", "cases", "tubes", "cubes"]
+Kind: TypeAlias = Literal["cases", "tubes", "cubes"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crop:
-    """One training image: (K, J, I) HU as int16 and labels as uint8 (0 background, 1 artery, 2 vein).
+    """One training image.
 
-    Cases carry `classes` too: arteries by tree, veins and clot, as `lvo.synth.render.class_labels` codes them.
+    Args:
+        hu: (K, J, I) int16.
+        classes: (K, J, I) uint8, as `lvo.synth.render.class_labels` codes them; tubes are `ANY_ARTERY`.
+        corner_atlas_mm: (3,) where its first voxel lies, atlas LPS mm, as the registration has it.
+        step_atlas_mm: (3,) distance between voxels along atlas x, y and z.
     """
 
     hu: NDArray[np.int16]
-    label: NDArray[np.uint8]
-    classes: NDArray[np.uint8] | None = None
+    classes: NDArray[np.uint8]
+    corner_atlas_mm: NDArray[np.float64]
+    step_atlas_mm: NDArray[np.float64]
 
 
 def render_crop(seed: int, settings: DataSettings, kind: Kind) -> Crop:
@@ -43,22 +52,29 @@ def render_crop(seed: int, settings: DataSettings, kind: Kind) -> Crop:
     Args:
         seed: of everything random in it.
         settings: what it looks like.
-        kind: "heads", "cases" and "tubes" cover the atlas box; "cubes" are tubes in a cube.
+        kind: "cases" and "tubes" cover the atlas box; "cubes" are tubes in a cube somewhere in it.
     """
-    if kind == "heads":
-        from lvo.train.heads import render_head
-
-        return Crop(*render_head(seed, settings))
+    box = np.array([settings.low_atlas_mm, settings.high_atlas_mm])
     if kind == "cases":
-        from lvo.synth.cases import draw_case, split_of
-        from lvo.train.heads import scan_case
-
-        scanned = scan_case(draw_case(seed, split_of(seed), topologies=settings.topologies), settings)
-        parts = (scanned.hu.array.astype(np.int16), scanned.label.array.astype(np.uint8))
-        return Crop(*parts, None if scanned.classes is None else scanned.classes.array.astype(np.uint8))
+        scanned = scan_case(
+            draw_case(seed, split_of(seed), topologies=settings.topologies),
+            spacing_mm=settings.spacing_mm,
+            box_atlas_mm=(settings.low_atlas_mm, settings.high_atlas_mm),
+            error=RegistrationError(settings.rotation_deg, settings.shift_mm, settings.scale),
+        )
+        return Crop(scanned.hu.array, scanned.classes.array, *_place(scanned.hu.grid, scanned.pose))
+    rng = np.random.default_rng(seed)
     shape = (settings.tube_edge,) * 3 if kind == "cubes" else settings.shape_kji
-    hu, label = tube_patch(np.random.default_rng(seed), (shape[0], shape[1], shape[2]), settings.spacing_mm)
-    return Crop(np.round(hu).astype(np.int16), label)
+    hu, classes = tube_patch(rng, (shape[0], shape[1], shape[2]), settings.spacing_mm)
+    size_mm = np.array(shape[::-1]) * settings.spacing_mm
+    corner = rng.uniform(box[0], np.maximum(box[1] - size_mm, box[0] + 1e-6))
+    return Crop(np.round(hu).astype(np.int16), classes, corner, np.full(3, settings.spacing_mm))
+
+
+def _place(grid: Grid, pose: HeadPose) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Corner and steps of a crop in the atlas, whose axes it follows."""
+    corner, further = pose.to_atlas_mm(grid.to_lps_mm([(0, 0, 0), (1, 1, 1)]))
+    return corner, further - corner
 
 
 def shard_path(cache: Path, seed: int, settings: DataSettings, kind: Kind) -> Path:
@@ -70,10 +86,8 @@ def save_crop(path: Path, crop: Crop) -> None:
     """Write a crop, all or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part.npz")
-    if crop.classes is None:
-        np.savez_compressed(temporary, hu=crop.hu, label=crop.label)
-    else:
-        np.savez_compressed(temporary, hu=crop.hu, label=crop.label, classes=crop.classes)
+    parts = {field.name: getattr(crop, field.name) for field in fields(crop)}
+    np.savez_compressed(temporary, **parts)
     temporary.replace(path)
 
 
@@ -85,7 +99,7 @@ def load_crop(path: Path) -> Crop:
     """
     try:
         with np.load(path) as stored:
-            return Crop(stored["hu"], stored["label"], stored.get("classes"))
+            return Crop(*(stored[field.name] for field in fields(Crop)))
     except (OSError, KeyError, ValueError) as error:
         msg = f"{path} is not a readable crop; delete it, and it is rendered again"
         raise InputError(msg) from error

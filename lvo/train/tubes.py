@@ -11,27 +11,35 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["ARTERY", "BACKGROUND", "VEIN", "tube_patch"]
+from lvo.core.anatomy import VESSEL_CLASSES
+from lvo.synth.render import CLOT_CLASS, UNSURE_CLASS
 
-BACKGROUND, ARTERY, VEIN = 0, 1, 2
-"""Classes of every label image in this package."""
+__all__ = ["ANY_ARTERY", "tube_patch"]
+
+ANY_ARTERY = len(VESSEL_CLASSES)
+"""An artery of no tree in particular: without anatomy nothing tells which."""
 
 Rng = np.random.Generator
 Image = NDArray[np.float32]
 
 ARTERY_HU = (150.0, 550.0)  # routine CTA, 80 to 120 kVp
-THROMBUS_HU = (45.0, 80.0)
+THROMBUS_HU = (15.0, 90.0)  # 45 to 80, widened: a clot may be no denser than what lies around
 RADIUS_MM = (0.55, 2.4)  # M4 to the cavernous carotid: Rai et al., J NeuroIntervent Surg 2013
 BONE_HU = (250.0, 1900.0)
 NOISE_HU = (3.0, 25.0)
 PSF_SIGMA_MM = (0.25, 0.75)
+_BLOCKED = 0.3
+_CLOT_MM = (4.0, 20.0)
+_RIM = 0.25
+"""Voxels whose middle lies this part of a voxel outside the wall are filled by a quarter to a half: unsure."""
 
 
 def tube_patch(rng: Rng, shape_kji: tuple[int, int, int], spacing_mm: float) -> tuple[Image, NDArray[np.uint8]]:
     """Draw one image and its labels.
 
     Returns:
-        (K, J, I) HU and (K, J, I) labels: BACKGROUND or ARTERY. There is no VEIN, since without anatomy nothing tells it.
+        (K, J, I) HU and (K, J, I) classes: background, `ANY_ARTERY`, clot or unsure. There are no veins, since without
+        anatomy nothing tells them.
     """
     hu = _tissue(rng, shape_kji)
     if rng.random() < 0.6:
@@ -140,19 +148,24 @@ def _outside_mm(
 
 
 def _paint_tube(rng: Rng, hu: Image, label: NDArray[np.uint8], *, arterial_hu: float, spacing_mm: float) -> None:
-    """One artery, perhaps tapering, perhaps blocked on a stretch: the clot is background."""
+    """One artery, perhaps tapering, perhaps blocked on a stretch and empty beyond it."""
     course = _course(rng, hu.shape, spacing_mm)
     start_mm = np.exp(rng.uniform(*np.log(RADIUS_MM)))
     radius_mm = np.linspace(start_mm, max(start_mm * rng.uniform(0.5, 1.0), RADIUS_MM[0]), len(course))
+    clot = None
+    if rng.random() < _BLOCKED:
+        end = int(rng.integers(len(course) // 4, len(course)))
+        clot = slice(max(0, end - int(rng.uniform(*_CLOT_MM) / (0.5 * spacing_mm))), end + 1)
+        if rng.random() < 0.5:  # nothing fills it from beyond
+            course, radius_mm = course[: clot.stop], radius_mm[: clot.stop]
     outside = _outside_mm(course, radius_mm, hu.shape, spacing_mm)
     _blend(hu, arterial_hu, outside, spacing_mm)
-    label[outside < 0.0] = ARTERY
-    if rng.random() < 0.3:
-        middle = int(rng.integers(len(course)))
-        stretch = slice(max(0, middle - int(rng.uniform(4, 16) / spacing_mm)), middle + 1)
-        clot = _outside_mm(course[stretch], radius_mm[stretch] + 0.3, hu.shape, spacing_mm)
-        _blend(hu, rng.uniform(*THROMBUS_HU), clot, spacing_mm)
-        label[clot < 0.0] = BACKGROUND
+    label[(outside < _RIM * spacing_mm) & (label == 0)] = UNSURE_CLASS
+    label[outside < 0.0] = ANY_ARTERY
+    if clot is not None:
+        blocked = _outside_mm(course[clot], radius_mm[clot] + 0.3, hu.shape, spacing_mm)
+        _blend(hu, rng.uniform(*THROMBUS_HU), blocked, spacing_mm)
+        label[blocked < 0.0] = CLOT_CLASS
 
 
 def _noise(rng: Rng, shape_kji: tuple[int, int, int]) -> Image:

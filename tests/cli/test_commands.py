@@ -43,7 +43,7 @@ def test_info_lists_models_settings_and_versions_without_loading_a_model():
     info = json.loads("\n".join(document))
     assert loaded == "False"
     assert info["lvo"] == __version__
-    assert {"cta", "perfusion", "outputs"} == set(info["config"])
+    assert {"cta", "runtime", "perfusion", "outputs"} == set(info["config"])
     assert len(info["models"][0]["sha256"]) == 64
 
 

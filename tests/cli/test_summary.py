@@ -65,3 +65,9 @@ def test_the_fallback_is_no_result(report, report_phantom):
     assert "Perfusion  COULD NOT BE JUDGED" in shown
     assert "fallback, not a perfusion result: tissue that peaks more than 4.5 s late: left 61 mL, right 0 mL" in shown
     assert "fallback" not in text(report)
+
+
+def test_the_summary_says_what_was_judged_and_what_was_not(report_phantom):
+    shown = text(report_phantom.detailed())
+    assert "- judged: carotid terminus, M1, M2, basilar artery; not judged: A1, vertebral arteries, M3 and beyond" in shown
+    assert "judged:" not in text(report_phantom.report())

@@ -1,6 +1,6 @@
 """Tree, profile, bolus and call, each on its own."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,17 +9,11 @@ import pytest
 from lvo.core.anatomy import ARTERIES, segment
 from lvo.core.outcome import NotAssessable
 from lvo.core.report import Call, Side
-from lvo.core.volume import Volume
 from lvo.cta.bolus import measure_bolus
-from lvo.cta.call import Logistic, Suspicion, judge
-from lvo.cta.decode import measure
-from lvo.cta.evidence import reasons
-from lvo.cta.path import Interruption
-from lvo.cta.tree import REACH_MM, align_tree, atlas_tree, name_voxels
-
-
-def measured(artery, pose):
-    return measure(artery, pose, artery.grid)
+from lvo.cta.call import CallHead, HemisphereSuspicion, Logistic, Suspicion, judge, suspect
+from lvo.cta.features import BasilarFeatures
+from lvo.cta.measure import measure
+from lvo.cta.tree import REACH_MM, align_tree, atlas_tree, nearest_points
 
 
 def points_on(name, *, left, offset_mm=(0.0, 0.0, 0.0)):
@@ -41,9 +35,9 @@ def test_voxels_get_the_segment_and_the_side_they_lie_on_and_none_when_far_from_
     tree = atlas_tree()
     far = np.array([[70.0, -60.0, 40.0]])
     points = np.concatenate([points_on("M1", left=False), far])
-    voxels = name_voxels(tree, points, np.full(len(points), 0.001))
-    assert voxels.nearest[-1] == -1
-    inner = voxels.nearest[15:-15]
+    nearest = nearest_points(tree, points)
+    assert nearest[-1] == -1
+    inner = nearest[15:-15]
     assert {ARTERIES[n].name for n in tree.segment[inner]} == {"M1"}
     assert not tree.left[inner].any()
 
@@ -65,54 +59,55 @@ def test_alignment_gives_up_when_arteries_are_elsewhere():
 
 
 @pytest.mark.parametrize("span", [(0.35, 0.8), (0.1, 0.9)], ids=["clot of 10 mm", "clot of 18 mm"])
-def test_the_interruption_has_the_length_of_the_gap_and_stops_where_the_lumen_does(draw, tilted_pose, span):
-    course = segment("M1").course_atlas_mm(left=True)
-    length_mm = np.linalg.norm(np.diff(course, axis=0), axis=1).sum()
-    measures = measured(draw(tilted_pose, closed={("M1", True): span}, seed=3), tilted_pose)
+def test_the_interruption_has_the_length_of_the_gap_and_stops_where_the_lumen_does(drawing, measured, span):
+    length_mm = drawing.lengths_mm(segment("M1").course_atlas_mm(left=True))[-1]
+    measures = measured({("M1", True): span}, seed=3)
     gap_mm = (span[1] - span[0]) * length_mm * 1.06  # the head is 6 % larger than the atlas
     assert measures.left.trunk.gap_mm == pytest.approx(gap_mm, abs=3.5)
-    along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(course, axis=0), axis=1))]) / length_mm
-    stop = [np.interp(span[0], along, course[:, axis]) for axis in range(3)]
-    np.testing.assert_allclose(measures.left.trunk.stop_atlas_mm, stop, atol=6)
+    np.testing.assert_allclose(measures.left.trunk.stop_atlas_mm, drawing.at("M1", span[0], left=True), atol=6)
     assert measures.right.trunk.gap_mm == 0
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_an_open_artery_is_never_interrupted_however_it_winds(draw, tilted_pose, seed):
-    measures = measured(draw(tilted_pose, seed=seed), tilted_pose)
+def test_an_open_artery_is_never_interrupted_however_it_winds(measured, seed):
+    measures = measured(seed=seed)
     for side in (measures.left, measures.right):
         assert side.trunk.gap_mm == 0
+        assert side.siphon.gap_mm == 0
         assert max(branch.gap_mm for branch in side.branches) < 3
-    assert measures.basilar[1].gap_mm == 0
+    assert measures.basilar.path.gap_mm == 0
 
 
-def test_a_closed_branch_interrupts_its_own_path_and_not_that_of_the_trunk(draw, tilted_pose):
-    measures = measured(draw(tilted_pose, closed={("M2-superior", False): (0.15, 1.1)}, seed=1), tilted_pose)
+def test_a_closed_branch_interrupts_its_own_path_and_not_that_of_the_trunk(measured):
+    measures = measured({("M2-superior", False): (0.15, 1.1)}, seed=1)
     assert measures.right.trunk.gap_mm == 0
     superior, inferior = measures.right.branches
     assert superior.gap_mm > 6
     assert inferior.gap_mm < 3
-    assert measures.right.main is superior
+    assert measures.right.longest_branch is superior
 
 
-def test_a_map_that_ends_below_the_circle_of_willis_is_not_measured(draw, tilted_pose):
-    artery = draw(tilted_pose)
-    n_low = artery.grid.shape_kji[0] // 5
-    grid = replace(artery.grid, shape_kji=(n_low, *artery.grid.shape_kji[1:]))
-    for artery_map, scanned in ((Volume(artery.array[:n_low], grid, artery.quantity), artery.grid), (artery, grid)):
-        refused = measure(artery_map, tilted_pose, scanned)
+def test_the_path_is_the_way_from_start_to_end(measured, tilted_pose):
+    """It leaves no voxel out, begins in the carotid and ends in M2, and what is outside the lumen lies in the gap."""
+    path = measured({("M1", True): (0.35, 0.8)}, seed=3).left.trunk
+    way = tilted_pose.to_atlas_mm(path.way_lps_mm)
+    steps_mm = np.linalg.norm(np.diff(path.way_lps_mm, axis=0), axis=1)
+    assert steps_mm.max() < 1.2 * np.sqrt(3) + 1e-6
+    assert way[0, 2] < way[-1, 2]
+    assert way[0, 0] < 20.0
+    assert way[-1, 0] > 27.0
+
+
+def test_a_map_that_ends_below_the_circle_of_willis_is_not_measured(drawing, draw, tilted_pose):
+    vessels = draw(tilted_pose)
+    whole = vessels["artery"].grid
+    n_low = whole.shape_kji[0] // 5
+    part = replace(whole, shape_kji=(n_low, *whole.shape_kji[1:]))
+    low = {name: replace(one, array=one.array[:n_low], grid=part) for name, one in vessels.items()}
+    for found, scanned in ((low, whole), (vessels, part)):
+        refused = measure(drawing.angiogram(found), found, tilted_pose, scanned)
         assert isinstance(refused, NotAssessable)
         assert "does not cover" in refused.reasons[0]
-
-
-def test_reasons_say_less_as_a_share_and_never_more_than_all_of_it():
-    path = Interruption(9.0, np.zeros(3), np.zeros(3))
-    said = reasons("left M1", path, {"M1": (0.2, 1.0), "M2": (20.5, 1.0), "distal branches": (1.0, 0.0)})
-    assert said == (
-        "left M1: the lumen is interrupted over 9 mm",
-        "M1: 20% of the lumen of the other side",
-        "M2: more lumen than the other side",
-    )
 
 
 def test_reach_is_beyond_what_people_differ():
@@ -138,25 +133,63 @@ def test_a_logistic_with_lists_of_different_length_is_refused():
         Logistic(("a",), (0.0,), (0.0,), (1.0,), 0.0)
 
 
-def test_a_logistic_is_half_at_its_boundary_and_never_overflows():
-    model = Logistic(("a",), (2.0,), (4.0,), (8.0,), -4.0)
-    assert model.probability(np.array([4.0])) == pytest.approx(0.5)
-    assert model.probability(np.array([1e9])) == pytest.approx(1.0)
-    assert model.probability(np.array([-1e9])) == pytest.approx(0.0)
+def test_a_logistic_weighs_its_features_and_never_overflows():
+    model = Logistic(("clot", "gap_cm"), (1.0, 2.0), (4.0, 0.5), (8.0, -1.0), -4.0)
+    assert model.logit(features(gap_cm=3.0, clot=5.0)) == pytest.approx(8.0 - 2.0 - 4.0)
+    assert model.logit(features(gap_cm=2.0, clot=1e9)) == 50.0
+    assert model.logit(features(gap_cm=2.0, clot=-1e9)) == -50.0
 
 
+def features(**given):
+    """Of a basilar artery; what is not given is 0."""
+    return BasilarFeatures(**{field.name: 0.0 for field in fields(BasilarFeatures)} | given)
+
+
+def test_probabilities_are_those_of_the_calibration():
+    """One slope and intercept for every detector; half lies where they cross, and nothing overflows."""
+    gap = Logistic(("gap_cm",), (0.0,), (1.0,), (1.0,), 0.0)
+    head = CallHead("net", "nothing", gap, gap, gap, gap, slope=2.0, intercept=-3.0)
+    assert head.probability(1.5) == pytest.approx(0.5)
+    assert head.probability(2.0) == pytest.approx(1.0 / (1.0 + np.exp(-1.0)))
+    assert head.probability(1e9) == pytest.approx(1.0)
+    assert head.probability(-1e9) == pytest.approx(0.0)
+    found = suspect(head, features(gap_cm=0.5), features(gap_cm=2.0), features(gap_cm=1.5))  # any record with the feature
+    assert found.basilar == pytest.approx(0.5)
+    assert found.right.highest == head.probability(2.0)
+    assert found.worst is Side.RIGHT
+    assert suspect(head, features(), features(), None).basilar is None
+
+
+def test_the_most_suspicious_part_names_the_detector():
+    assert HemisphereSuspicion(0.2, 0.3, 0.4).detector == "m2"
+    assert HemisphereSuspicion(0.2, 0.9, 0.4).detector == "stem"
+    assert HemisphereSuspicion(0.5, 0.3, 0.4).detector == "siphon"
+    assert HemisphereSuspicion(0.2, 0.9, 0.4).highest == 0.9
+
+
+def suspicion(left, right, basilar, part="stem"):
+    """A suspicion with these values in one part of each hemisphere, and less in the others."""
+    sides = (HemisphereSuspicion(**{"siphon": 0.05, "stem": 0.05, "m2": 0.05} | {part: value}) for value in (left, right))
+    return Suspicion(*sides, basilar)
+
+
+@pytest.mark.parametrize("part", ["siphon", "stem", "m2"])
 @pytest.mark.parametrize(
-    ("suspicion", "call", "side"),
+    ("places", "call", "side"),
     [
-        pytest.param(Suspicion(0.1, 0.1, 0.1), Call.NOT_DETECTED, None, id="nothing"),
-        pytest.param(Suspicion(0.2, 0.1, 0.1), Call.INDETERMINATE, Side.LEFT, id="at the lower threshold"),
-        pytest.param(Suspicion(0.1, 0.5, 0.1), Call.SUSPECTED, Side.RIGHT, id="at the upper threshold"),
-        pytest.param(Suspicion(0.6, 0.9, 0.1), Call.SUSPECTED, Side.BOTH, id="both"),
-        pytest.param(Suspicion(0.3, 0.1, 0.9), Call.SUSPECTED, Side.MIDLINE, id="basilar"),
-        pytest.param(Suspicion(0.6, 0.7, 0.9), Call.SUSPECTED, Side.MIDLINE, id="basilar is worst of three"),
-        pytest.param(Suspicion(0.1, 0.3, None), Call.INDETERMINATE, Side.RIGHT, id="basilar not seen"),
-        pytest.param(Suspicion(0.1, 0.1, None), Call.NOT_DETECTED, None, id="nothing, basilar not seen"),
+        pytest.param((0.1, 0.1, 0.1), Call.NOT_DETECTED, None, id="nothing"),
+        pytest.param((0.199, 0.1, 0.1), Call.NOT_DETECTED, None, id="below the lower threshold"),
+        pytest.param((0.2, 0.1, 0.1), Call.INDETERMINATE, Side.LEFT, id="at the lower threshold"),
+        pytest.param((0.1, 0.499, 0.1), Call.INDETERMINATE, Side.RIGHT, id="below the upper threshold"),
+        pytest.param((0.1, 0.5, 0.1), Call.SUSPECTED, Side.RIGHT, id="at the upper threshold"),
+        pytest.param((0.4, 0.3, 0.1), Call.INDETERMINATE, Side.LEFT, id="neither of two is sure"),
+        pytest.param((0.6, 0.3, 0.1), Call.SUSPECTED, Side.LEFT, id="one of two is sure"),
+        pytest.param((0.6, 0.9, 0.1), Call.SUSPECTED, Side.BOTH, id="both"),
+        pytest.param((0.3, 0.1, 0.9), Call.SUSPECTED, Side.MIDLINE, id="basilar"),
+        pytest.param((0.6, 0.7, 0.9), Call.SUSPECTED, Side.MIDLINE, id="basilar is worst of three"),
+        pytest.param((0.1, 0.3, None), Call.INDETERMINATE, Side.RIGHT, id="basilar not seen"),
+        pytest.param((0.1, 0.1, None), Call.NOT_DETECTED, None, id="nothing, basilar not seen"),
     ],
 )
-def test_three_way_call(suspicion, call, side):
-    assert judge(suspicion, suspected=0.5, indeterminate=0.2) == (call, side)
+def test_three_way_call(places, call, side, part):
+    assert judge(suspicion(*places, part=part), suspected=0.5, indeterminate=0.2) == (call, side)

@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from lvo.core.grid import Grid
 from lvo.core.volume import Quantity, Volume
-from lvo.image.resample import box_grid, coarsen, is_orthogonal, resample
+from lvo.image.resample import box_grid, coarsen, is_orthogonal, paste, resample
 
 TILT = Rotation.from_euler("xyz", (12, -20, 31), degrees=True).as_matrix()
 
@@ -72,6 +72,45 @@ def test_masks_keep_their_type_and_are_not_blended(scan):
     assert out.array.dtype == np.bool_
     with pytest.raises(ValueError, match="must not be blended"):
         resample(mask, scan.grid, order=1, fill=0)
+
+
+LARGE = {
+    "upright around it": Grid.from_axes((40, 60, 62), (2.0, 1.5, 1.4), origin_lps_mm=(-40.0, -20.0, 280.0)),
+    "parallel, finer": Grid.from_axes((90, 70, 80), (1.0, 1.2, 0.9), origin_lps_mm=(-40.0, -30.0, 290.0), axes_lps=TILT),
+    "sheared": Grid((50, 45, 41), SHEARED @ np.diag([0.6, 0.7, 1.2, 1.0])),
+    "a part of it": Grid.from_axes((9, 14, 12), (2.0, 1.5, 2.5), origin_lps_mm=(5.0, 25.0, 320.0)),
+    "elsewhere": Grid.from_axes((9, 14, 12), (2.0, 1.5, 2.5), origin_lps_mm=(500.0, 25.0, 320.0)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [Quantity.HU, Quantity.PROBABILITY, Quantity.LABEL, Quantity.MASK], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("grid", LARGE.values(), ids=LARGE)
+def test_pasting_is_resampling(scan, grid, kind):
+    """On an oblique, a parallel and a sheared grid: every voxel is the same, inside, at the border and outside."""
+    labels = np.random.default_rng(5).integers(1, 200, scan.grid.shape_kji).astype(np.uint8)
+    whole = kind in {Quantity.LABEL, Quantity.MASK}
+    array = labels > 100 if kind is Quantity.MASK else labels if whole else scan.array
+    small = Volume(array, scan.grid, kind)
+    pasted, resampled = paste(small, grid, fill=0), resample(small, grid, order=0 if whole else 1, fill=0)
+    assert pasted.array.dtype == resampled.array.dtype
+    assert pasted.quantity is kind
+    assert pasted.grid is grid
+    if whole:
+        np.testing.assert_array_equal(pasted.array, resampled.array)
+    else:
+        np.testing.assert_allclose(pasted.array, resampled.array, atol=1e-3)
+    assert resampled.array.any() == (grid is not LARGE["elsewhere"])
+
+
+def test_pasting_reaches_the_border(scan):
+    """A constant image covers its grid to the outer faces, and what it does not cover has the fill."""
+    full = Volume(np.full(scan.grid.shape_kji, 7.0, np.float32), scan.grid, Quantity.HU)
+    grid = LARGE["upright around it"]
+    points = grid.to_lps_mm(np.moveaxis(np.indices(grid.shape_kji), 0, -1))
+    beyond = np.abs(scan.grid.to_kji(points) - (np.array(scan.grid.shape_kji) - 1) / 2.0) - np.array(scan.grid.shape_kji) / 2.0
+    clear = (np.abs(beyond) > 1e-3).all(axis=-1)  # on a face itself either is right
+    found = paste(full, grid, fill=-1.0).array
+    np.testing.assert_array_equal(found[clear], np.where(scan.grid.contains(points), 7.0, -1.0)[clear])
 
 
 def test_coarsen_averages_and_stays_in_place(scan):

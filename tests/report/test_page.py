@@ -7,15 +7,18 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from fpdf import FPDF
 from PIL import Image
 
 from lvo import RESEARCH_USE_ONLY
 from lvo.core.outcome import Absent, Assessed, NotAssessable
-from lvo.core.report import Call, QualityNote, Report, Severity, Side
+from lvo.core.report import Call, QualityNote, Report, Severity, Side, Site
+from lvo.core.study import Role
 from lvo.report.figures import FIGURES, draw_figures
 from lvo.report.html import render_html
 from lvo.report.pdf import render_pdf
 from lvo.report.result import result_document
+from lvo.report.segments import segment_lines
 from lvo.report.words import cta_headline, perfusion_headline, site_words
 
 UNJUDGED = NotAssessable(("The arteries reach 92 HU, at least 150 HU are needed.", "The scan ends above the circle of Willis."))
@@ -122,6 +125,47 @@ def test_what_is_unknown_is_said(report, side, site, words):
     assert site_words(replace(finding, side=side, site=finding.site if site else None)) == words
 
 
+def test_the_page_says_what_was_judged_before_the_first_picture(report_phantom):
+    html = page(report_phantom.detailed())
+    said = "Judged: carotid terminus, M1, M2, basilar artery; not judged: A1, vertebral arteries, M3 and beyond."
+    assert said in visible(html.split("<img")[0])
+
+
+def test_the_page_has_a_row_per_segment_with_right_before_left(report_phantom):
+    html = page(report_phantom.detailed())
+    row = next(part for part in html.split("<tr") if "<b>M1</b>" in part)
+    assert re.findall(r"<i[^>]*>([^<]*)</i>", row) == ["0.16", "0.05", "107 %", "31 %", "0", "14", "342", "214"]
+    assert row.startswith(' class="main"'), "the finding names it"
+    basilar = next(part for part in html.split("<tr") if "<b>BA</b>" in part)
+    assert re.findall(r"<i[^>]*>([^<]*)</i>", basilar) == ["0.31", "98 %", "0", "347"]
+    assert 'class="main"' not in basilar
+    unknown = next(part for part in html.split("<tr") if "<b>A1</b>" in part)
+    assert re.findall(r"<i[^>]*>([^<]*)</i>", unknown) == ["0.05", "0.04", "90 %", "—", "0", "—", "333", "—"]
+
+
+def test_the_page_says_where_in_space_on_which_slice_and_image(report_phantom):
+    """Slices are counted from the feet, from 1; in this scan k grows to the head."""
+    report = report_phantom.detailed()
+    place = report.cta.value.finding.location_lps_mm
+    document = result_document(report, outputs=[], location_sop_instance_uid="1.2.9")
+    words = visible(render_html(report, document, dict.fromkeys(["summary", "perfusion", "curves"], b"png")))
+    k = round(float(report_phantom.grid(Role.CTA).to_kji(place)[0]))
+    x, y, z = place
+    where = f"({x:.1f}, {y:.1f}, {z:.1f}) mm, DICOM patient coordinates"
+    assert f"place: {where}; slice {k + 1} of 30 from the feet; image 1.2.9" in words
+    assert "place:" not in visible(page(report_phantom.detailed(call=Call.NOT_DETECTED)))
+
+
+@pytest.mark.parametrize(
+    ("name", "site", "marked"),
+    [("M2-superior", Site.M2, True), ("ICA-T", Site.ICA, False), ("ICA-T", Site.ICA_T, True), ("M1", None, False)],
+)
+def test_a_branch_belongs_to_its_segment_and_the_terminus_is_its_own(report_phantom, name, site, marked):
+    result = report_phantom.detailed().cta.value
+    result = replace(result, finding=replace(result.finding, site=site), segments=(replace(result.segments[0], segment=name),))
+    assert segment_lines(result)[0].main is marked
+
+
 def test_text_from_outside_cannot_become_markup(report):
     note = QualityNote("x", Severity.WARNING, "<script>alert(1)</script>")
     assert "<script>" not in page(replace(report, quality=(note,)))
@@ -155,7 +199,7 @@ def test_a_document_of_another_study_is_refused(report):
 
 
 def test_all_figures_are_drawn_and_can_be_opened(figures):
-    assert list(figures) == [name for name in FIGURES if name != "fallback"]
+    assert list(figures) == [name for name in FIGURES if name not in {"fallback", "curved"}], "neither has anything to show"
     for png in figures.values():
         assert min(Image.open(io.BytesIO(png)).size) > 200
 
@@ -190,11 +234,28 @@ def test_core_and_hypoperfusion_are_drawn_on_the_patients_left(figures):
 
 
 def test_the_pdf_is_short_and_the_same_twice(report, figures):
-    """A page for the call, at most four for the perfusion."""
+    """A page for the call, one for the mirrored pair, at most four for the perfusion."""
     pdf = render_pdf(report, figures, created=CREATED)
     assert pdf.startswith(b"%PDF-")
-    assert 2 <= len(re.findall(rb"/Type /Page\b(?!s)", pdf)) <= 5
+    assert 2 <= len(re.findall(rb"/Type /Page\b(?!s)", pdf)) <= 6
     assert pdf == render_pdf(report, figures, created=CREATED)
+
+
+def test_the_pdf_has_segments_and_coverage(report_phantom, monkeypatch):
+    """Every word that goes into the file passes through the library's `multi_cell`."""
+    said = []
+    original = FPDF.multi_cell
+
+    def listening(self, *arguments, **options):
+        said.append(options.get("text") or next((a for a in arguments if isinstance(a, str)), ""))
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(FPDF, "multi_cell", listening)
+    render_pdf(report_phantom.detailed(), {}, created=CREATED)
+    words = " ".join(said)
+    assert "not judged: A1, vertebral arteries, M3 and beyond" in words
+    for cell in ("M1 (site)", "0.16 | 0.05", "107 % | 31 %", "0 | 14", "342 | 214", "Collateral filling 2 of 3"):
+        assert cell in words
 
 
 def test_a_long_list_of_reasons_still_fits_two_pages(unjudged):

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from lvo.core.outcome import Absent, Assessed, NotAssessable
-from lvo.core.report import Call, CriterionCheck, CurveCandidate, HeadMotion, Output, QualityNote, Severity, TimeToPeakFallback
+from lvo.core.report import (
+    Call,
+    CriterionCheck,
+    CurveCandidate,
+    HeadMotion,
+    Output,
+    QualityNote,
+    SegmentRow,
+    SegmentSide,
+    Severity,
+    TimeToPeakFallback,
+)  # fmt: skip
 from lvo.report.result import _schema, quality_notes, result_document, result_text, status_of
 
 UNJUDGED = NotAssessable(("The bolus was missed.",))
@@ -37,6 +48,40 @@ def test_the_call_comes_through(report):
     lvo = document(report)["cta"]["lvo"]
     assert (lvo["call"], lvo["side"], lvo["site"], lvo["sop_instance_uid"]) == ("suspected", "left", "M1", "1.2.9")
     assert lvo["location_lps_mm"] == pytest.approx(report.cta.value.finding.location_lps_mm)
+
+
+def test_segments_come_through_a_row_per_side(report_phantom):
+    """A midline artery is neither left nor right; what was not measured is null."""
+    cta = document(report_phantom.detailed())["cta"]
+    assert [(row["segment"], row["side"]) for row in cta["segments"]] == [
+        ("ICA-T", "right"), ("ICA-T", "left"), ("M1", "right"), ("M1", "left"), ("A1", "right"), ("A1", "left"),
+        ("BA", "midline"),
+    ]  # fmt: skip
+    m1 = {"segment": "M1", "side": "left", "lumen_ml": 0.05, "expected_share": 0.31, "gap_mm": 13.7, "hu": 214.0}
+    assert cta["segments"][3] == m1
+    assert cta["segments"][5] == {
+        "segment": "A1", "side": "left", "lumen_ml": 0.04, "expected_share": None, "gap_mm": None, "hu": None,
+    }  # fmt: skip
+
+
+def test_what_was_judged_and_what_was_not_comes_through(report_phantom):
+    cta = document(report_phantom.detailed())["cta"]
+    assert cta["covered"] == ["carotid terminus", "M1", "M2", "basilar artery"]
+    assert cta["not_covered"] == ["A1", "vertebral arteries", "M3 and beyond"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"segments": (SegmentRow("M1", SegmentSide(-0.1, None, None, None)),)}, id="a negative volume"),
+        pytest.param({"segments": (SegmentRow("", SegmentSide(0.1, None, None, None)),)}, id="a segment without a name"),
+        pytest.param({"covered": ("M1", "M1")}, id="a vessel named twice"),
+    ],
+)
+def test_the_schema_says_no_to_segments_and_coverage(report_phantom, change):
+    report = report_phantom.detailed()
+    with pytest.raises(jsonschema.ValidationError):
+        document(replace(report, cta=Assessed(replace(report.cta.value, **change))))
 
 
 def test_perfusion_comes_through(report):
@@ -123,6 +168,8 @@ def test_a_result_of_the_first_version_still_fits(report):
     old = document(report)
     for key in ("candidates", "motion", "methods", "measures", "fallback"):
         del old["perfusion"][key]
+    for key in ("segments", "covered", "not_covered"):
+        del old["cta"][key]
     jsonschema.validate(old, _schema())
 
 

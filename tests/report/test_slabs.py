@@ -9,6 +9,7 @@ from lvo.core.grid import Grid
 from lvo.core.report import Call, Side
 from lvo.core.study import Role
 from lvo.core.volume import Quantity, Volume
+from lvo.report.head import head_box
 from lvo.report.slabs import (
     AXIAL,
     BONE_HU,
@@ -16,7 +17,6 @@ from lvo.report.slabs import (
     SAGITTAL,
     SLAB_MM,
     as_radiologist,
-    head_box,
     slab_center,
     slab_mip,
 )  # fmt: skip
@@ -65,7 +65,7 @@ def test_edge_letters_fit_the_directions():
     """LPS: x grows to the left, y to the back, z to the head."""
     letters = {(1, 0, 0): "L", (-1, 0, 0): "R", (0, 1, 0): "P", (0, -1, 0): "A", (0, 0, 1): "S", (0, 0, -1): "I"}
     for view in (AXIAL, CORONAL, SAGITTAL):
-        right, down = np.array(view.right_lps), np.array(view.down_lps)
+        right, down = np.array(view.right), np.array(view.down)
         assert view.edges == tuple(letters[tuple(int(n) for n in d)] for d in (-right, right, -down, down))
 
 
@@ -102,7 +102,7 @@ def test_a_head_without_brain_mask_is_found(volumes, box):
 def test_an_empty_scan_is_framed_whole():
     grid = Grid.from_axes((4, 5, 6), (3.0, 2.0, 1.5), origin_lps_mm=(7, 8, 9))
     box = head_box(Volume(np.full((4, 5, 6), -1000.0), grid, Quantity.HU), None)
-    np.testing.assert_allclose(box.high_lps_mm, grid.to_lps_mm((3, 4, 5)))
+    np.testing.assert_allclose(box.high_mm, grid.to_lps_mm((3, 4, 5)))
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])

@@ -75,6 +75,18 @@ def test_training_is_balanced(monkeypatch):
     assert {case.head.collateral_grade for case in drawn} == {0, 1, 2, 3}
 
 
+def test_a_third_of_the_clots_cannot_be_seen_but_in_the_evaluation_set(monkeypatch):
+    """35 % are no denser than fluid or brain, so that a lumen which just ends is learnt; the fixed set has none of these."""
+    monkeypatch.setattr(cases, "has_artery", lambda *_: True)
+    drawn = [case.head.occlusion.clot_hu for seed in range(10_000, 10_600) if (case := draw_case(seed)).positive]
+    assert sum(hu <= 35.0 for hu in drawn) / len(drawn) == pytest.approx(0.35, abs=0.07)
+    assert 5.0 <= min(drawn) < 15.0
+    assert 85.0 < max(drawn) <= 95.0
+    fixed = [case.head.occlusion.clot_hu for seed in range(6000, 6150) if (case := draw_case(seed, "evaluation")).positive]
+    assert len(fixed) > 100
+    assert min(fixed) >= 35.0
+
+
 def test_the_truth_names_every_stop():
     case = next(case for seed in range(10_000, 11_000) if (case := draw_case(seed)).head.further)
     truth = truth_of(case)

@@ -1,21 +1,28 @@
 """Images of a head hold what the head is made of, on any grid."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from lvo.core.grid import Grid
 from lvo.core.report import Side, Site
 from lvo.core.volume import Quantity
-from lvo.synth.head import Head, HeadSpec, Occlusion, make_head
+from lvo.synth.head import BLOOD_HU, Head, HeadSpec, Occlusion, Tube, make_head
 from lvo.synth.render import (
     ARTERY,
     CLOT,
+    CLOT_CLASS,
     CSF,
     GREY,
     TERRITORY_CODES,
+    TREE_CODES,
+    UNSURE_CLASS,
     VEIN,
+    VEIN_CLASS,
     WHITE,
     at_risk,
+    class_labels,
     render_cta,
     render_ncct,
     territory_labels,
@@ -90,6 +97,103 @@ def test_labels_are_lopsided_with_a_left_occlusion(head, crop, labels):
     points = points[points[:, 1] < 12]  # without the posterior cerebral artery
     left, right = (points[:, 0] > 26).sum(), (points[:, 0] < -26).sum()
     assert left < 0.35 * right
+
+
+GRID = Grid.from_axes((21, 25, 40), (0.7, 0.7, 0.7), origin_lps_mm=(-3.0, 11.0, 5.0))
+START_KJI, END_KJI = np.array([9.6, 11.3, 3.0]), np.array([11.2, 12.9, 36.0])
+"""Ends of a slanted tube, so that voxels lie at every distance from it."""
+
+
+def with_tubes(head, *, arteries=(), veins=(), clots=()):
+    """The head with no vessels but these, and arteries at 300 HU."""
+    return replace(head, arteries=arteries, veins=veins, clots=clots, arterial_hu=300.0)
+
+
+def tube(*, radius_mm=1.6, filling=1.0, territory="MCA", rows=0.0):
+    """A straight tube through GRID, or one some rows behind it."""
+    points = GRID.to_lps_mm(np.linspace(START_KJI, END_KJI, 60) + (0.0, rows, 0.0))
+    return Tube("M1", Side.LEFT, points, np.full(60, radius_mm), np.full(60, filling), territory=territory)
+
+
+def beside_tube(head):
+    """Classes of the voxels beside the middle of the tube, their distance from its centre line, and how far along, mm."""
+    offset_mm = (np.moveaxis(np.indices(GRID.shape_kji), 0, -1) - START_KJI) * 0.7
+    direction = (END_KJI - START_KJI) / np.linalg.norm(END_KJI - START_KJI)
+    along_mm = offset_mm @ direction
+    distance_mm = np.linalg.norm(offset_mm - along_mm[..., None] * direction, axis=-1)
+    middle = (along_mm > 3.0) & (along_mm < 20.0)
+    return class_labels(head, GRID).array[middle], distance_mm[middle], along_mm[middle]
+
+
+@pytest.mark.parametrize("radius_mm", [0.8, 1.6, 2.4])
+@pytest.mark.parametrize(("territory", "code"), TREE_CODES.items())
+def test_a_vessel_holds_what_it_fills_by_half_and_its_rim_is_unsure(head, radius_mm, territory, code):
+    """Within the wall it is its tree; a quarter of a voxel around it nothing is said; beyond there is nothing."""
+    classes, distance_mm, _ = beside_tube(with_tubes(head, arteries=(tube(radius_mm=radius_mm, territory=territory),)))
+    assert set(np.unique(classes)) == {0, code, UNSURE_CLASS}
+    assert (classes[distance_mm < radius_mm - 0.15] == code).all()
+    rim = distance_mm[classes == UNSURE_CLASS]
+    assert radius_mm - 0.15 < rim.min()
+    assert rim.max() < radius_mm + 0.3
+    assert not classes[distance_mm > radius_mm + 0.3].any()
+
+
+def test_a_branch_finer_than_the_voxels_is_unsure_all_over(head):
+    classes, *_ = beside_tube(with_tubes(head, arteries=(tube(radius_mm=0.2),)))
+    assert set(np.unique(classes)) == {0, UNSURE_CLASS}
+
+
+@pytest.mark.parametrize(
+    ("enhancement_hu", "kind"),
+    [(25.0, 0), (35.0, UNSURE_CLASS), (65.0, UNSURE_CLASS), (75.0, VEIN_CLASS)],
+    ids=["invisible", "faint", "less than clear", "clear"],
+)
+def test_veins_are_there_as_far_as_their_contrast_shows_them(head, enhancement_hu, kind):
+    """Below 30 HU above blood a vein looks like brain, from 70 on it stands out; between, nobody can tell."""
+    filling = enhancement_hu / (300.0 - BLOOD_HU)
+    classes, distance_mm, _ = beside_tube(with_tubes(head, veins=(tube(filling=filling, territory=""),)))
+    assert (classes[distance_mm < 1.4] == kind).all()
+    assert (classes == VEIN_CLASS).any() == (kind == VEIN_CLASS)
+
+
+def test_a_lumen_that_hardly_fills_is_unsure_and_an_empty_one_is_nothing(head):
+    for filling, kind in ((0.2, UNSURE_CLASS), (0.0, 0)):
+        classes, distance_mm, _ = beside_tube(with_tubes(head, arteries=(tube(filling=filling),)))
+        assert (classes[distance_mm < 1.4] == kind).all()
+
+
+def test_an_artery_on_a_vein_is_an_artery_and_its_rim_takes_nothing_from_the_vein(head):
+    """Where they overlap, what is surely artery is artery, and what is surely vein stays vein under an unsure artery."""
+    both = with_tubes(head, arteries=(tube(),), veins=(tube(rows=4.0, filling=0.8, territory=""),))
+    classes, distance_mm, _ = beside_tube(both)
+    alone, *_ = beside_tube(replace(both, arteries=()))
+    assert (alone[distance_mm < 1.5] == VEIN_CLASS).sum() > 10
+    assert (classes[distance_mm < 1.4] == TREE_CODES["MCA"]).all()
+    beyond = distance_mm > 1.65
+    np.testing.assert_array_equal(classes[beyond] == VEIN_CLASS, alone[beyond] == VEIN_CLASS)
+    faint, *_ = beside_tube(replace(both, arteries=(tube(filling=0.2),)))
+    np.testing.assert_array_equal(faint == VEIN_CLASS, alone == VEIN_CLASS)
+
+
+def test_a_clot_is_a_class_of_its_own_in_an_empty_lumen(head, crop):
+    """Of the head with a left M1 occlusion: clot voxels lie along the clot, and no artery is called there."""
+    classes = class_labels(head, crop).array
+    k, j, i = np.rint(crop.to_kji(head.clot.points_lps_mm[3:-3])).astype(int).T
+    assert (classes[k, j, i] == CLOT_CLASS).mean() > 0.9
+    assert not np.isin(classes[k, j, i], list(TREE_CODES.values())).any()
+    assert set(np.unique(classes)) <= {0, *TREE_CODES.values(), VEIN_CLASS, CLOT_CLASS, UNSURE_CLASS}
+    points = head.pose.to_atlas_mm(crop.to_lps_mm(np.argwhere(classes == CLOT_CLASS)))
+    assert (points[:, 0] > 0).all()
+
+
+def test_a_clot_covers_whatever_lumen_it_lies_in(head):
+    """Between 7.9 and 15.4 mm along an open tube."""
+    clot = Tube("clot", Side.LEFT, tube().points_lps_mm[20:40], np.full(20, 1.6), np.zeros(20))
+    classes, distance_mm, along_mm = beside_tube(with_tubes(head, arteries=(tube(),), clots=(clot,)))
+    inner = distance_mm < 1.2
+    assert (classes[inner & (along_mm > 8.7) & (along_mm < 14.6)] == CLOT_CLASS).all()
+    for beside in (along_mm < 6.8, along_mm > 16.5):
+        assert (classes[inner & beside] == TREE_CODES["MCA"]).all()
 
 
 def test_external_branches_are_seen_and_not_labelled(head):

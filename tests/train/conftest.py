@@ -11,7 +11,7 @@ from lvo.train.shards import render_crop
 
 @pytest.fixture(scope="session")
 def tiny() -> TrainConfig:
-    """Tubes in a small box, a network of 5 k weights, no clock."""
+    """Tubes in a small box, a network of a few thousand weights, no clock."""
     return TrainConfig(
         name="tiny",
         seed=3,
@@ -24,8 +24,10 @@ def tiny() -> TrainConfig:
             tube_seeds=(20_000, 20_002),
             tube_edge=24,
         ),
-        network=NetworkSettings(channels=(4, 8), residual_units=1, patch_kji=(16, 24, 32)),
-        fit=FitSettings(epochs=2, steps_per_epoch=12, batch=2, patch=16, learning_rate=0.02, precision="float32", threads=1),
+        network=NetworkSettings(channels=(4, 8, 8), window_kji=(24, 32, 32)),
+        fit=FitSettings(
+            epochs=2, steps_per_epoch=12, batch=2, patch=16, learning_rate=0.02, precision="float32", threads=1, workers=0
+        ),
     )
 
 

@@ -6,8 +6,11 @@ import torch
 from msgspec.structs import replace
 
 from lvo.errors import ConfigError, InputError, UsageError
+from lvo.train import fit as room
 from lvo.train.config import decode_config, load_train_config
+from lvo.train.data import PatchDataset
 from lvo.train.fit import BEST, LAST, fit, learning_rate, load_checkpoint
+from lvo.train.team import Team, join_team
 
 
 def same_weights(one, other) -> bool:
@@ -39,7 +42,7 @@ def test_every_epoch_leaves_a_line_a_checkpoint_and_a_log(tiny, run):
     last = load_checkpoint(out / LAST)
     assert (last.epoch, last.step, last.config) == (2, 24, tiny)
     assert [line.split(",")[0] for line in lines] == ["epoch 1", "epoch 2"]
-    assert {"loss", "artery_dice", "artery_cldice", "artery_skeleton_recall"} <= set(last.metrics)
+    assert {"loss", "artery_dice", "artery_cldice", "trunk_recall", "tree_right", "vein_dice", "clot_dice"} <= set(last.metrics)
     assert load_checkpoint(out / BEST).metrics["artery_dice"] >= last.metrics["artery_dice"]
     assert list((out / "tensorboard").iterdir())
 
@@ -80,6 +83,32 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, content):
         load_checkpoint(path)
 
 
+def test_a_team_shares_every_batch_and_leaves_nothing_out(tiny, tiny_crops):
+    """Step by step, what two processes see together is what one alone would see."""
+    data, cpu = PatchDataset(tiny_crops[0], tiny, 48), torch.device("cpu")
+    alone, first, second = (
+        [image for image, _ in room._batches(data, tiny, 1, team)]
+        for team in (Team(0, 1, cpu), Team(0, 2, cpu), Team(1, 2, cpu))
+    )
+    assert len(alone) == len(first) == len(second) == tiny.fit.steps_per_epoch
+    for batch, *shares in zip(alone, first, second, strict=True):
+        assert torch.equal(torch.cat(shares), batch)
+
+
+def test_without_torchrun_a_process_is_alone_and_leads(monkeypatch):
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    team = join_team()
+    assert (team.rank, team.size, team.leads) == (0, 1, True)
+    assert team.agree(3.5) == 3.5
+
+
+def test_a_batch_that_a_team_cannot_share_is_refused(tiny, tiny_crops, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "join_team", lambda: Team(0, 3, torch.device("cpu")))
+    with pytest.raises(UsageError, match="batch = 2 cannot be shared by 3 processes"):
+        fit(tiny, *tiny_crops, tmp_path)
+
+
 def test_training_ends_when_the_time_is_up(tiny, tiny_crops, tmp_path):
     limited = replace(tiny, fit=replace(tiny.fit, epochs=1000, max_minutes=0.02))
     best = fit(limited, *tiny_crops, tmp_path)
@@ -103,7 +132,16 @@ def test_the_learning_rate_rises_then_falls_to_zero():
         pytest.param("[data]\nvalidation_seeds = [10070, 10090]", "overlap", id="validation learnt by heart"),
         pytest.param("[data]\ntube_share = 0.0", "both or none", id="tubes that are not used"),
         pytest.param("[data]\nlow_atlas_mm = [90.0, -75.0, -60.0]", "below", id="empty box"),
-        pytest.param("[network]\npatch_kji = [64, 90, 96]", "multiples of 4", id="window that cannot be halved"),
+        pytest.param("[data]\nkind = 'heads'", "heads", id="a kind that is gone"),
+        pytest.param("[data]\ntopologies = ['drawn']", "drawn", id="unknown topology"),
+        pytest.param("[data]\nscale = 1.5", "scale", id="a head scaled away"),
+        pytest.param("[network]\nwindow_kji = [64, 92, 96]", "multiples of 8", id="window that cannot be halved"),
+        pytest.param("[network]\nwindow_kji = [64, 16, 96]", "more than 16", id="window that is all overlap"),
+        pytest.param("[network]\nwindow_hu = [700.0, -100.0]", "window_hu must rise", id="HU upside down"),
+        pytest.param("[network]\nchannels = [8, 16]", "channels", id="too few levels"),
+        pytest.param("[network]\nchannels = [8, 8, 8, 8]\n[fit]\npatch = 56", "multiple of 16", id="odd patch"),
+        pytest.param("[network]\nchannels = [8, 8, 8, 8]\n[data]\ntube_edge = 16", "tube_edge", id="cubes too small to check"),
+        pytest.param("[fit]\nprecision = 'float16'", "precision", id="unknown precision"),
     ],
 )
 def test_an_impossible_configuration_is_refused(tmp_path, text, words):
@@ -115,7 +153,7 @@ def test_an_impossible_configuration_is_refused(tmp_path, text, words):
 
 def test_the_hash_is_that_of_the_values(tiny, tmp_path):
     path = tmp_path / "a.toml"
-    path.write_text("seed = 0\n[fit]\nbatch = 6\n")
+    path.write_text("seed = 0\n[fit]\nbatch = 4\n")
     assert load_train_config(path).sha256 == type(tiny)().sha256 != tiny.sha256
     with pytest.raises(ConfigError, match="train again"):
         decode_config(b'{"epochs": 3}')

@@ -10,7 +10,6 @@ from pathlib import Path
 from pydicom import Dataset
 
 from lvo.config import OutputSettings
-from lvo.core.anatomy import ARTERY_PROBABILITY
 from lvo.core.outcome import Assessed
 from lvo.core.report import Output, Report
 from lvo.core.study import Role
@@ -122,10 +121,9 @@ def _segmentations(report: Report, headers: Mapping[Role, Headers], stamp: Stamp
     made: dict[str, Dataset | None] = {}
     arteries = report.volumes.get("arteries")
     if isinstance(report.cta, Assessed) and arteries is not None and Role.CTA in headers:
-        masks = {seg.ARTERIES: arteries.array >= ARTERY_PROBABILITY}
         made["seg_cta"] = seg.segmentation(
             headers[Role.CTA],
-            masks,
+            seg.artery_masks(arteries, report.volumes.get("vessels")),
             arteries.grid,
             stamp,
             name="seg_cta",

@@ -14,9 +14,10 @@ from lvo.core.study import Role
 
 __all__ = [
     "ARTERY", "ASSESSED", "BRAIN", "CALL", "CALLS", "CBV_INDEX", "CEREBRAL_ARTERY", "COLLATERAL_SCORE", "COMMENT", "CORE",
-    "DEVICE", "HIR", "HYPOPERFUSION", "KEY_OBJECTS_TITLE", "LATERALITY", "LATE_THRESHOLD", "LATE_TISSUE", "MAP_QUANTITIES",
-    "MISMATCH_RATIO", "MISMATCH_VOLUME", "OCCLUSION", "PERFUSION_STATE", "PROBABILITY", "PROCEDURES", "REPORT_TITLE", "SCHEME",
-    "SITES", "TERRITORIES", "THRESHOLD", "UNITS", "VOLUME", "band", "item", "own", "unjudged",
+    "DENSITY", "DEVICE", "EXPECTED_SHARE", "GAP", "HIR", "HYPOPERFUSION", "KEY_OBJECTS_TITLE", "LATERALITY", "LATE_THRESHOLD",
+    "LATE_TISSUE", "MAP_QUANTITIES", "MISMATCH_RATIO", "MISMATCH_VOLUME", "OCCLUSION", "PERFUSION_STATE", "PROBABILITY",
+    "PROCEDURES", "REPORT_TITLE", "SCHEME", "SITES", "TERRITORIES", "THRESHOLD", "THROMBUS", "TREES", "UNITS", "VOLUME",
+    "artery_segment", "band", "item", "own", "unjudged",
 ]  # fmt: skip
 
 SCHEME = "99LVO"
@@ -69,6 +70,9 @@ PROBABILITY = own("lvo-probability", "LVO probability, calibrated on synthetic h
 THRESHOLD = own("lvo-threshold", "Probability from which an occlusion is suspected")
 COLLATERAL_SCORE = own("collateral-score", "Collateral score (Tan, 0 to 3)")
 VOLUME = _sct("118565006", "Volume")
+EXPECTED_SHARE = own("lumen-share", "Lumen as a share of what is usual for the segment")
+GAP = own("lumen-gap", "Longest stretch of the segment without lumen")
+DENSITY = own("lumen-density", "Median density of the lumen")
 MISMATCH_VOLUME = own("mismatch-volume", "Mismatch volume: hypoperfusion minus core")
 MISMATCH_RATIO = own("mismatch-ratio", "Mismatch ratio: hypoperfusion / core")
 HIR = own("hir", "Hypoperfusion intensity ratio")
@@ -79,6 +83,7 @@ CORE = own("core", "Estimated ischaemic core")
 HYPOPERFUSION = own("hypoperfusion", "Hypoperfused tissue")
 CEREBRAL_ARTERY = _sct("88556005", "Cerebral Artery")
 ARTERY = _sct("51114001", "Artery")
+THROMBUS = _sct("396339007", "Thrombus")
 BRAIN = _sct("12738006", "Brain")
 
 LATERALITY = {
@@ -109,6 +114,15 @@ TERRITORIES = {
 }
 """Arteries of a territory, by the names of `TerritoryVolume`."""
 
+TREES = {
+    "ICA": SITES[Site.ICA],
+    "MCA": TERRITORIES["MCA"],
+    "ACA": TERRITORIES["ACA"],
+    "PCA": TERRITORIES["PCA"],
+    "VB": own("vertebrobasilar", "Vertebral and basilar arteries"),
+}
+"""Trees of a vessel map, by the names of `lvo.core.anatomy.ARTERY_TREES`; the standard has no code for both VA and BA."""
+
 MAP_QUANTITIES = {
     "cbf": _dcm("113055", "Regional Cerebral Blood Flow"),
     "cbv": _dcm("113056", "Regional Cerebral Blood Volume"),
@@ -131,9 +145,19 @@ UNITS = {
     "mL": Code("mL", "UCUM", "mL"),
     "1": Code("1", "UCUM", "no units"),
     "s": Code("s", "UCUM", "s"),
+    "mm": Code("mm", "UCUM", "mm"),
+    "[hnsf'U]": Code("[hnsf'U]", "UCUM", "Hounsfield unit"),
     "ml/(100.g)": Code("ml/(100.g)", "UCUM", "ml/(100.g)"),
     "ml/(100.g)/min": Code("ml/(100.g)/min", "UCUM", "ml/(100.g)/min"),
 }
+
+
+def artery_segment(name: str) -> Code | CodedConcept:
+    """The artery of that name as a finding site: a segment, or a branch like "M2-superior", which is coded as its segment."""
+    for known in (name, name.rpartition("-")[0]):
+        if known in set(Site):
+            return SITES[Site(known)]
+    return own(f"segment-{name.lower()}", f"Artery segment {name}")
 
 
 def band(key: str) -> CodedConcept:

@@ -1,4 +1,4 @@
-"""Segmentations: the arteries on the CT angiogram, core and hypoperfusion on the CT perfusion."""
+"""Segmentations: arteries and clot on the CT angiogram, core and hypoperfusion on the CT perfusion."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,20 @@ from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from lvo import __version__
+from lvo.core.anatomy import ARTERY_PROBABILITY, ARTERY_TREES, VESSEL_CLASSES
 from lvo.core.grid import Grid
+from lvo.core.volume import Volume
 from lvo.dicom.write import codes
 from lvo.dicom.write.source_headers import EQUIPMENT, Headers
 from lvo.dicom.write.stamp import Stamp
 
-__all__ = ["ARTERIES", "CORE", "HYPOPERFUSION", "LATE_TISSUE", "SegmentKind", "grid_planes", "segmentation"]
+__all__ = [
+    "ARTERIES", "CLOT", "CORE", "HYPOPERFUSION", "LATE_TISSUE", "TREES", "SegmentKind", "artery_masks", "grid_planes",
+    "segmentation",
+]  # fmt: skip
 
 _TISSUE = Code("85756007", "SCT", "Tissue")
+_ANATOMY = Code("91723000", "SCT", "Anatomical Structure")
 _NETWORK = Code("123110", "DCM", "Artificial Intelligence")
 _THRESHOLD = codes.own("map-threshold", "Threshold on perfusion maps")
 _ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
@@ -37,9 +43,34 @@ class SegmentKind:
 
 
 ARTERIES = SegmentKind("Arteries (probability >= 0.5)", _TISSUE, codes.ARTERY, _NETWORK, (60.0, 60.0, 50.0))
+TREES = {
+    name: SegmentKind(f"Arteries: {label}", _ANATOMY, codes.TREES[name], _NETWORK, color_lab)
+    for name, label, color_lab in (
+        ("ICA", "internal carotid", (70.0, -12.0, -40.0)),
+        ("MCA", "middle cerebral", (62.0, 58.0, 50.0)),
+        ("ACA", "anterior cerebral", (78.0, -58.0, 18.0)),
+        ("PCA", "posterior cerebral", (94.0, -14.0, 62.0)),
+        ("VB", "vertebral and basilar", (70.0, 48.0, -48.0)),
+    )
+}
+"""A segment per tree, in the colours of the pictures."""
+CLOT = SegmentKind("Suspected clot", _ABNORMAL, codes.THROMBUS, _NETWORK, (100.0, 0.0, 0.0))
 CORE = SegmentKind("Estimated ischaemic core", _ABNORMAL, codes.CORE, _THRESHOLD, (60.0, 90.0, -45.0))
 HYPOPERFUSION = SegmentKind("Hypoperfused tissue", _ABNORMAL, codes.HYPOPERFUSION, _THRESHOLD, (80.0, -75.0, 65.0))
 LATE_TISSUE = SegmentKind("Late tissue (time to peak)", _ABNORMAL, codes.LATE_TISSUE, _THRESHOLD, (75.0, 20.0, 75.0))
+
+
+def artery_masks(arteries: Volume, vessels: Volume | None) -> dict[SegmentKind, NDArray[np.bool_]]:
+    """The arteries, by tree and with the suspected clot where the model tells them apart, else as one.
+
+    Args:
+        arteries: probability of artery.
+        vessels: codes of `VESSEL_CLASSES` on the same grid, None where trees are not told apart.
+    """
+    if vessels is None:
+        return {ARTERIES: arteries.array >= ARTERY_PROBABILITY}
+    kinds = {name: TREES[name] for name in ARTERY_TREES} | {"clot": CLOT}
+    return {kind: vessels.array == VESSEL_CLASSES.index(name) for name, kind in kinds.items()}
 
 
 def segmentation(

@@ -1,4 +1,4 @@
-"""What the CT angiogram shows, as measurement groups: the call, where on the images it points, the arteries per territory."""
+"""What the CT angiogram shows, as measurement groups: the call, where on the images it points, territories and segments."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import highdicom as hd
 import numpy as np
 
 from lvo.core.outcome import Assessed
-from lvo.core.report import CtaResult, Finding, Side, TerritoryVolume
+from lvo.core.report import CtaResult, Finding, SegmentRow, SegmentSide, Side, TerritoryVolume
 from lvo.dicom.write import codes
 from lvo.dicom.write.place import SourcePoint
 from lvo.dicom.write.source_headers import Headers
@@ -34,7 +34,8 @@ def cta_groups(context: Context, headers: Headers | None, point: SourcePoint | N
     made = [_call(context, outcome.value, headers, point)]
     if point is not None:
         made.append(_mark(context, outcome.value.finding, point))
-    return [*made, *(arteries for row in outcome.value.vessels for arteries in _territory(context, row))]
+    made += [arteries for row in outcome.value.vessels for arteries in _territory(context, row)]
+    return [*made, *(_segment(context, row, side, found) for row in outcome.value.segments for side, found in row.sides)]
 
 
 def _call(context: Context, result: CtaResult, headers: Headers | None, point: SourcePoint | None) -> Group:
@@ -48,7 +49,7 @@ def _call(context: Context, result: CtaResult, headers: Headers | None, point: S
         TRACKED,
         codes.OCCLUSION,
         region=_in_space(finding, headers),
-        comments=finding.evidence,
+        comments=[*finding.evidence, *([result.coverage] if result.coverage else [])],
         qualitative_evaluations=[hd.sr.QualitativeEvaluation(codes.CALL, codes.CALLS[finding.call])],
         measurements=measurements,
         **_sites(finding),
@@ -96,3 +97,20 @@ def _territory(context: Context, row: TerritoryVolume) -> list[Group]:
         )
         for side, volume_ml in ((Side.LEFT, row.left_ml), (Side.RIGHT, row.right_ml))
     ]
+
+
+def _segment(context: Context, row: SegmentRow, side: Side, found: SegmentSide) -> Group:
+    """One segment on one side: lumen, its share of the usual, the interruption and the density, as far as they are known."""
+    measured = (
+        (codes.VOLUME, found.lumen_ml, "mL"),
+        (codes.EXPECTED_SHARE, found.expected_share, "1"),
+        (codes.GAP, found.gap_mm, "mm"),
+        (codes.DENSITY, found.hu, "[hnsf'U]"),
+    )
+    return group(
+        context,
+        f"Artery segment, {row.segment}, {side}",
+        codes.ARTERY,
+        finding_sites=[site(codes.artery_segment(row.segment), side)],
+        measurements=[number(name, value, unit) for name, value, unit in measured if value is not None],
+    )

@@ -1,0 +1,100 @@
+"""The vessels of one map as voxels that have names: which tree, which atlas segment, which side, and what feeds them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from lvo.core.anatomy import ARTERY_PROBABILITY, ARTERY_TREES
+from lvo.core.pose import HeadPose
+from lvo.core.volume import Volume
+from lvo.cta.tree import ArteryTree, align_tree, atlas_tree, nearest_points, stretch
+
+__all__ = ["CLOT_PROBABILITY", "VesselVoxels", "find_voxels"]
+
+CLOT_PROBABILITY = 0.3
+"""On a vessel map, a voxel may be clot from here on: clots are rare, so the network seldom dares more."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VesselVoxels:
+    """Artery voxels of a map and clot voxels beside them.
+
+    Args:
+        tree: the atlas courses, laid over the map.
+        points_atlas_mm: (N, 3) artery voxels, atlas LPS mm.
+        tree_index: (N,) index into `ARTERY_TREES`, the likeliest.
+        nearest: (N,) index of the nearest tree point, -1 where none is within reach.
+        fed: (2, N) True where lumen hangs together with the carotid of the left, and of the right side.
+        hu: (N,) attenuation.
+        clot_atlas_mm: (M, 3) clot voxels, atlas LPS mm.
+        clot_nearest: (M,) index of the tree point nearest to each, -1 where none is within reach.
+        voxel_ml: volume of one voxel.
+    """
+
+    tree: ArteryTree
+    points_atlas_mm: NDArray[np.float64]
+    tree_index: NDArray[np.intp]
+    nearest: NDArray[np.int64]
+    fed: NDArray[np.bool_]
+    hu: NDArray[np.float32]
+    clot_atlas_mm: NDArray[np.float64]
+    clot_nearest: NDArray[np.int64]
+    voxel_ml: float
+
+    def of_tree(self, *names: str) -> NDArray[np.bool_]:
+        """(N,) mask of the voxels that belong to these trees."""
+        return np.isin(self.tree_index, [ARTERY_TREES.index(name) for name in names])
+
+    def on(self, member: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(N,) mask of the voxels whose nearest tree point is one of the (P,) members."""
+        return (self.nearest >= 0) & member[self.nearest]
+
+    def clot_ml(self, member: NDArray[np.bool_]) -> float:
+        """Volume of the clot voxels whose nearest tree point is one of the (P,) members."""
+        return float(((self.clot_nearest >= 0) & member[self.clot_nearest]).sum()) * self.voxel_ml
+
+    def beside(self, *, left: bool) -> NDArray[np.bool_]:
+        """(N,) mask of the voxels on one side of the mid-plane."""
+        return np.asarray((self.points_atlas_mm[:, 0] > 0) == left)
+
+
+def find_voxels(hu: Volume, vessels: Mapping[str, Volume], pose: HeadPose) -> VesselVoxels:
+    """Name the vessels of a map.
+
+    Args:
+        hu: CTA on the grid of the map.
+        vessels: probability per tree of `ARTERY_TREES`, of "artery" and of "clot", on one grid.
+        pose: how the head lies.
+    """
+    artery = vessels["artery"]
+    lumen = artery.array >= ARTERY_PROBABILITY
+    index_kji = np.argwhere(lumen)
+    points = pose.to_atlas_mm(artery.grid.to_lps_mm(index_kji))
+    where = tuple(index_kji.T)
+    trees = np.stack([vessels[name].array[where] for name in ARTERY_TREES]).argmax(axis=0)
+    tree = align_tree(atlas_tree(), points) if len(points) else atlas_tree()
+    nearest = nearest_points(tree, points)
+    piece = ndimage.label(lumen, structure=np.ones((3, 3, 3)))[0][where].astype(np.intp)
+    clots = np.argwhere(vessels["clot"].array >= CLOT_PROBABILITY)
+    clot_points = pose.to_atlas_mm(artery.grid.to_lps_mm(clots))
+    return VesselVoxels(
+        tree=tree,
+        points_atlas_mm=points,
+        tree_index=trees,
+        nearest=nearest,
+        fed=np.stack([_fed(tree, piece, nearest, left=left) for left in (True, False)]),
+        hu=np.asarray(hu.array[where], dtype=np.float32),
+        clot_atlas_mm=clot_points,
+        clot_nearest=nearest_points(tree, clot_points),
+        voxel_ml=artery.grid.voxel_ml,
+    )
+
+
+def _fed(tree: ArteryTree, piece: NDArray[np.intp], nearest: NDArray[np.int64], *, left: bool) -> NDArray[np.bool_]:
+    """(N,) what hangs together with the intracranial carotid of one side."""
+    carotid = stretch(tree, "ICA", left=left) | stretch(tree, "ICA-T", left=left)
+    roots = np.unique(piece[(nearest >= 0) & carotid[nearest]]) if len(piece) else piece
+    return np.isin(piece, roots)
