@@ -252,13 +252,27 @@ class CriterionCheck:
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """The selection rule of one trial or guideline, evaluated; never a verdict."""
+    """The selection rule of one trial or guideline, evaluated; never a verdict.
+
+    Args:
+        name: the trial or guideline.
+        source: where the rule is from, how sure its wording is, and what it asks for beside.
+        date: of the source.
+        met: whether all checks hold; None when that is unknown.
+        checks: rows.
+        version: of the rule as it is encoded here.
+        status: "verified", or "to be verified" when its wording was not read in the source.
+        unverified: what was not.
+    """
 
     name: str
     source: str
     date: str
     met: bool | None
     checks: tuple[CriterionCheck, ...]
+    version: int = 1
+    status: str = "to be verified"
+    unverified: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

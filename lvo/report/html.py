@@ -17,6 +17,7 @@ from lvo.report.result import quality_notes
 from lvo.report.words import (
     CALL_LIMIT,
     FALLBACK_LIMIT,
+    RULES_LIMIT,
     UNJUDGED_LIMIT,
     core_words,
     cta_headline,
@@ -57,6 +58,7 @@ def render_html(report: Report, document: Mapping[str, object], figures: Mapping
         limits=RESEARCH_USE_ONLY,
         call_limit=CALL_LIMIT,
         unjudged_limit=UNJUDGED_LIMIT,
+        rules_limit=RULES_LIMIT,
         call=cta_headline(report),
         perfusion_call=perfusion_headline(report),
         cta=cta,

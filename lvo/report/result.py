@@ -240,6 +240,9 @@ def _criterion(criterion: Criterion) -> dict[str, object]:
         "date": criterion.date,
         "met": criterion.met,
         "checks": [{"what": c.what, "value": c.value, "rule": c.rule, "met": c.met} for c in criterion.checks],
+        "version": criterion.version,
+        "status": criterion.status,
+        "unverified": list(criterion.unverified),
     }
 
 
