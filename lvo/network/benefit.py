@@ -19,8 +19,8 @@ from lvo.core.report import Site
 from lvo.core.transfer import Price
 
 __all__ = [
-    "ANTERIOR_SITES", "LVO_UNTREATED", "NO_EFFECT_MIN", "Outcomes", "outcomes_lvo_thrombectomy", "outcomes_thrombolysis",
-    "price", "why_no_price",
+    "ANTERIOR_SITES", "LVO_UNTREATED", "NO_EFFECT_MIN", "THROMBOLYSIS_NO_EFFECT_MIN", "Outcomes", "outcomes_lvo_thrombectomy",
+    "outcomes_thrombolysis", "outcomes_untreated", "price", "why_no_price",
 ]  # fmt: skip
 
 NO_EFFECT_MIN = 480.0
@@ -82,6 +82,11 @@ def outcomes_thrombolysis(onset_to_needle_min: ArrayLike, *, large_vessel: bool)
     return _model(_LVO if large_vessel else _NLVO, thrombolysis_min=minutes, thrombectomy_min=None)
 
 
+def outcomes_untreated(*, large_vessel: bool) -> Outcomes:
+    """Stroke under medical care without thrombolysis and thrombectomy; most of the patients behind it had thrombolysis."""
+    return _model(_LVO if large_vessel else _NLVO, thrombolysis_min=None, thrombectomy_min=None)
+
+
 LVO_UNTREATED = 0.265
 """Share with mRS 0 to 2 in the control arms of the pooled trials (Goyal 2016), the model's "no treatment"."""
 
@@ -119,14 +124,10 @@ def price(onset_to_puncture_min: float) -> Price | None:
         independent_without=LVO_UNTREATED,
         independent_with=float(independent[0]),
         independent_with_hermes=float(expit(logit(independent[0]) + shift)),
-        utility_gain=float(utility[0] - _untreated_utility()),
+        utility_gain=float(utility[0] - outcomes_untreated(large_vessel=True).utility[0]),
         independent_lost_per_10_min=None if ends else float(independent[0] - independent[2]),
         utility_lost_per_10_min=None if ends else float(utility[0] - utility[2]),
     )
-
-
-def _untreated_utility() -> float:
-    return float(_model(_LVO, thrombolysis_min=None, thrombectomy_min=None).utility[0])
 
 
 def _within(minutes: ArrayLike, limit: float, what: str) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)|24:00")
 _COLUMNS = ("unit", "days", "open", "close")
 _LOOK_AHEAD_DAYS = 14
+_WEEK_MIN = 7 * 1440
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,19 @@ class Roster:
         local = at.astimezone(self.zone).date()
         hours = (span for day in (local - timedelta(days=1), local) for span in self._hours(code, day))
         return any(start <= at.astimezone(UTC) < end for start, end in hours)
+
+    def open_in_week(self, code: str, hour: float) -> bool:
+        """Whether a unit is open some hours after midnight of a Monday, holidays aside.
+
+        Raises:
+            UsageError: its hours are unknown.
+        """
+        if code not in self.shifts:
+            msg = f"the roster has no opening hours for {code}; add them"
+            raise UsageError(msg)
+        minute = round(60 * hour) % _WEEK_MIN
+        spans = ((1440 * day, s) for s in self.shifts[code] for day in s.weekdays if s.open_min is not None)
+        return any((minute - start - (s.open_min or 0)) % _WEEK_MIN < s.close_min - (s.open_min or 0) for start, s in spans)
 
     def opens_next(self, code: str, at: datetime) -> datetime | None:
         """When a unit opens next, at or after a moment; None when that is unknown or not within two weeks."""

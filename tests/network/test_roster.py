@@ -1,6 +1,6 @@
 """A centre is open, closed, or of unknown hours: at night, over midnight, on holidays and when the clock changes."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -87,3 +87,14 @@ def test_a_roster_that_is_none_is_refused(tmp_path):
         read_roster(tmp_path / "none.csv", time_zone="Europe/London")
     with pytest.raises(UsageError, match="no time zone"):
         read_roster(path, time_zone="Europe/Norwich")
+
+
+def test_a_week_without_holidays_agrees_with_the_calendar(roster):
+    """Two ways to the same answer, at every half hour of a week: the timetable, and the calendar with its clock."""
+    monday = datetime(2026, 1, 5, tzinfo=roster.zone)
+    for unit in ("DAY", "NIGHT", "ALWAYS"):
+        for half_hours in range(336):
+            at = monday + timedelta(minutes=30 * half_hours)
+            assert roster.open_in_week(unit, half_hours / 2) is roster.is_open(unit, at), (unit, at)
+    with pytest.raises(UsageError, match="no opening hours for NOBODY"):
+        roster.open_in_week("NOBODY", 3)
