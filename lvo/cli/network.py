@@ -13,7 +13,8 @@ from lvo.errors import UsageError
 if TYPE_CHECKING:
     from lvo.core.report import Site
     from lvo.core.transfer import Transfer
-    from lvo.criteria.clinical import ClinicalFacts
+    from lvo.network.scenario import ScenarioResult
+    from lvo.network.units import Areas, Units
 
 __all__ = ["command"]
 
@@ -122,3 +123,59 @@ def _print(transfer: "Transfer", *, top: int, as_json: bool) -> None:
     console.print(table)
     for words in (*transfer.assumptions, RESEARCH_USE_ONLY):
         click.echo(words)
+
+
+@command.command(name="scenario")
+@click.option("--out", "out_dir", required=True, type=GivenPath(), help="Folder to make: new or empty.")
+@click.option("--scenario", "scenario_path", type=GivenPath(), help="What to assume (TOML); today's network if omitted.")
+@click.option("--data", type=GivenPath(file_okay=False), help="Folder with tables of your own.")
+@click.option("--roster", "roster_path", type=GivenPath(), help="Opening hours of the centres (CSV).")
+@click.option("--time-zone", default="Europe/London", show_default=True, help="Whose clock they are read on.")
+def scenario_command(
+    *, out_dir: Path, scenario_path: Path | None, data: Path | None, roster_path: Path | None, time_zone: str
+) -> None:
+    """Work out coverage, volumes, flags, transfers, operators and waiting for a network, beside today's.
+
+    Leaves in OUT scenario.html, scenario.json, map.png (where the data have boundaries) and volumes.png.
+    """
+    from lvo.cli.folders import new_folder
+    from lvo.network import require_extra
+    from lvo.network.roster import read_roster
+    from lvo.network.scenario import Scenario, load_scenario, run_scenario
+    from lvo.network.units import packaged_folder, read_areas, read_units
+
+    scenario = load_scenario(scenario_path)
+    require_extra()
+    folder = data or packaged_folder()
+    units, areas = read_units(folder), read_areas(folder)
+    roster = None if roster_path is None else read_roster(roster_path, time_zone=time_zone)
+    asked = [scenario] if scenario == Scenario() else [Scenario(eligible=scenario.eligible), scenario]
+    with new_folder(out_dir) as made:
+        results = [run_scenario(units, areas, one, roster=roster) for one in asked]
+        _write_scenario(made, folder, units, areas, results)
+    last = results[-1]
+    near, few = 100 * last.covered.within[60.0], len(last.small_centres)
+    click.echo(f"{len(last.centres)} centres: mean {last.covered.mean_min:.1f} min, {near:.1f} % within 60 min")
+    click.echo(f"{few} of them below 150 thrombectomies a year\nPage  {out_dir / 'scenario.html'}")
+
+
+def _write_scenario(made: Path, folder: Path, units: "Units", areas: "Areas", results: "list[ScenarioResult]") -> None:
+    from lvo.network.page import render_scenario, scenario_document
+    from lvo.network.pictures import draw_map, draw_volumes
+    from lvo.network.units import asymmetric_pairs
+    from lvo.report.plain import Picture
+
+    last = results[-1]
+    drawn = {
+        "map": (draw_map(areas, last, folder), "Minutes by road to the nearest centre; dots are centres."),
+        "volumes": (draw_volumes(units, last), "Thrombectomies per year; orange is below the minimum."),
+    }
+    pictures = []
+    for name, (png, caption) in drawn.items():
+        if png is not None:
+            (made / f"{name}.png").write_bytes(png)
+            pictures.append(Picture(png, caption))
+    page = render_scenario(units, results, pictures, asymmetric_pairs(units))
+    (made / "scenario.html").write_text(page, encoding="utf-8")
+    document = {"scenarios": [scenario_document(result) for result in results]}
+    (made / "scenario.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -10,7 +10,7 @@ __all__ = ["add_centres", "most_centres"]
 
 RESTARTS = 15
 SMALLEST = 3
-"""A restart closes one of the three smallest units at random: always closing the smallest one ends two to three centres short."""
+"""A restart closes one of the three smallest units at random: always closing the smallest one ends two centres short."""
 
 
 def add_centres(areas: Areas, centres: Sequence[str], candidates: Sequence[str], number: int) -> tuple[str, ...]:
