@@ -18,6 +18,7 @@ COMMANDS = {
     "phantom": "Write a synthetic DICOM study whose truth is known.",
     "network": "Plan with thrombectomy centres: destinations for a patient, scenarios for a network.",
     "clock": "Write and read the times that matter in an event log.",
+    "audit": "Turn an event log into service figures, charts and feedback pages.",
     "train": "Train the artery network on synthetic heads.",
     "export": "Turn a trained network into a checked ONNX model.",
     "calibrate": "Fit the call on the maps of a network.",
