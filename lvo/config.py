@@ -150,7 +150,7 @@ class ServiceConfig(_Section, frozen=True):
         transfer: destinations in the report; none if left out.
     """
 
-    site: Annotated[str, msgspec.Meta(min_length=1)]
+    site: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     event_log: str = ""
     transfer: TransferSettings | None = None
 

@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -233,7 +233,7 @@ def _half_line(path: Path) -> str:
 
 def _is_nhs_number(text: str) -> bool:
     """Whether the text is ten digits with a valid check digit of the British patient number (modulus 11)."""
-    digits: Sequence[int] = [int(c) for c in text if c.isdigit()] if re.fullmatch(r"[0-9.-]+", text) else ()
-    if len(digits) != 10:
+    if not re.fullmatch(r"\d{3}-?\d{3}-?\d{4}", text, re.ASCII):
         return False
+    digits = [int(c) for c in text if c.isdigit()]
     return (11 - sum((10 - i) * d for i, d in enumerate(digits[:9])) % 11) % 11 == digits[9]

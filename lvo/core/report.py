@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lvo.core.outcome import Outcome
 from lvo.core.study import Role
+from lvo.core.transfer import Transfer
 from lvo.core.volume import Volume
 
 __all__ = [
@@ -310,6 +311,7 @@ class Report:
         volumes: images the outputs are drawn from: "cta", "arteries" (probability on the CTA grid), "brain"; absent when
             the CTA was not analysed; "ctp" is the unenhanced CT perfusion, absent when that was not loaded.
         fallback: late tissue by time to peak, where the perfusion could not be judged for want of an arterial curve.
+        transfer: thrombectomy centres, where the hospital is configured and an occlusion is suspected.
     """
 
     study_instance_uid: str
@@ -323,3 +325,4 @@ class Report:
     timings_s: Mapping[str, float]
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     fallback: TimeToPeakFallback | None = None
+    transfer: Transfer | None = None

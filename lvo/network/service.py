@@ -14,7 +14,7 @@ from lvo.network.roster import Roster, read_roster
 from lvo.network.transfer import Pathway, Patient, rank_destinations
 from lvo.network.units import Units, packaged_folder, read_units
 
-__all__ = ["Surroundings", "patient_of", "read_surroundings", "suspected_site"]
+__all__ = ["Surroundings", "destinations_of", "patient_of", "read_surroundings", "suspected_site"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +48,16 @@ def read_surroundings(site: str, settings: TransferSettings) -> Surroundings:
     units.drive_min(site, site)
     roster = read_roster(Path(settings.roster), time_zone=settings.time_zone) if settings.roster else None
     return Surroundings(site, units, roster, Pathway(settings.door_out_min, settings.hub_door_to_puncture_min))
+
+
+def destinations_of(report: Report, surroundings: Surroundings, facts: ClinicalFacts, *, now: datetime) -> Transfer | None:
+    """Centres for the patient of a report; None unless the angiogram gave a suspected occlusion.
+
+    Raises:
+        UsageError: onset lies after now.
+    """
+    suspected, site = suspected_site(report)
+    return surroundings.destinations(patient_of(facts, suspected=True, site=site), now=now) if suspected else None
 
 
 def suspected_site(report: Report) -> tuple[bool, Site | None]:

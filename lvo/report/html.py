@@ -14,6 +14,8 @@ from lvo.report.figures import FIGURES
 from lvo.report.labels import Band, band_rows, candidate_rows, key_words, measure_rows, rule_words, value_words
 from lvo.report.perfusion.mosaic import MAPS
 from lvo.report.result import quality_notes
+from lvo.report.transfer import COLUMNS as TRANSFER_COLUMNS
+from lvo.report.transfer import transfer_rows
 from lvo.report.words import (
     CALL_LIMIT,
     FALLBACK_LIMIT,
@@ -70,6 +72,9 @@ def render_html(report: Report, document: Mapping[str, object], figures: Mapping
         map_names=tuple(MAPS),
         warnings=[note for note in notes if note.severity is not Severity.INFO],
         infos=[note for note in notes if note.severity is Severity.INFO and note not in of_perfusion],
+        transfer=report.transfer,
+        transfer_columns=TRANSFER_COLUMNS,
+        transfer_rows=transfer_rows(report.transfer) if report.transfer else (),
         figures={name: _data_uri(png) for name, png in figures.items() if name in _ON_PAGE},
         captions=FIGURES,
     )
