@@ -7,7 +7,6 @@ no patient identity: a case is a pseudonym, and facts have names and types of th
 What was entered wrongly is entered again: of several events of one kind for one case the last one counts.
 """
 
-import fcntl
 import hashlib
 import os
 import re
@@ -125,6 +124,8 @@ def append_events(path: Path, events: Iterable[Event], *, now: datetime | None =
         InputError: the log ends in half a line or in something that is no event.
         OutputError: it cannot be written.
     """
+    import fcntl  # not on Windows, where everything but the log still works
+
     written = now or datetime.now(UTC)
     try:
         with path.open("a+b") as file:

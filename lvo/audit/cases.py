@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from lvo.eventlog import AiCall, Event, EventKind
 
-__all__ = ["Case", "cases_of", "in_office_hours", "month_of", "quintile_of"]
+__all__ = ["Case", "cases_of", "in_groups", "in_office_hours", "quintile_of", "start_date"]
 
 OFFICE_HOURS = (8, 18)
 """Monday to Friday, local time: when a hospital has most of its staff."""
@@ -91,9 +91,14 @@ def cases_of(events: Iterable[Event]) -> tuple[Case, ...]:
     return tuple(sorted((Case(name, kinds) for name, kinds in found.items()), key=lambda case: (case.start, case.name)))
 
 
-def month_of(case: Case, zone: ZoneInfo) -> str:
-    """Month of the start, as 2026-03."""
-    return f"{case.start.astimezone(zone):%Y-%m}"
+def start_date(case: Case, zone: ZoneInfo) -> str:
+    """Day of the start, as 2026-03-01."""
+    return f"{case.start.astimezone(zone):%Y-%m-%d}"
+
+
+def in_groups(cases: Sequence[Case], size: int) -> list[Sequence[Case]]:
+    """Cases in groups of equal size in the order of their start; what is left over at the end is no group yet."""
+    return [cases[n : n + size] for n in range(0, len(cases) - size + 1, size)]
 
 
 def in_office_hours(case: Case, zone: ZoneInfo) -> bool:

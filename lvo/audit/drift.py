@@ -1,18 +1,21 @@
-"""Whether the program still does what it did: what it says per scanner and month, and how often it was right."""
+"""Whether the program still does what it did: what it says per scanner over time, and how often it was right."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from lvo.audit.cases import Case, month_of
+from lvo.audit.cases import Case, in_groups, start_date
 from lvo.audit.kpi import SHARES, Estimate, share_of
 from lvo.audit.xmr import Chart, chart_of
 
 __all__ = ["Agreement", "Drift", "agreement", "drift_of"]
 
 CALLS = ("suspected", "indeterminate", "not_detected", "not_assessable")
-MIN_MONTHS = 6
-"""Months with results from which a chart is drawn."""
+GROUP = 30
+"""Results in a row whose share is one point of a chart: about a month of a middling hospital."""
+
+MIN_GROUPS = 6
+"""Points from which a chart is drawn."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,16 +26,14 @@ class Drift:
         scanner: its label, "unknown" where none is on record.
         positive: share of its results that suspect an occlusion.
         not_assessable: share that it could not judge.
-        months: with results, in order.
-        numbers: of results in each.
-        charts: of the monthly shares "positive" and "not_assessable"; empty with fewer than six months.
+        labels: day on which each group of 30 results in a row began.
+        charts: of the shares "positive" and "not_assessable" of each group; empty with fewer than six groups.
     """
 
     scanner: str
     positive: Estimate
     not_assessable: Estimate
-    months: tuple[str, ...]
-    numbers: tuple[int, ...]
+    labels: tuple[str, ...]
     charts: dict[str, Chart]
 
 
@@ -76,20 +77,10 @@ def agreement(cases: Sequence[Case]) -> Agreement:
 
 
 def _scanner(name: str, cases: Sequence[Case], zone: ZoneInfo) -> Drift:
-    by_month: dict[str, list[Case]] = {}
-    for case in cases:
-        by_month.setdefault(month_of(case, zone), []).append(case)
-    months = tuple(sorted(by_month))
+    groups = in_groups(cases, GROUP)
     charts = {}
-    if len(months) >= MIN_MONTHS:
+    if len(groups) >= MIN_GROUPS:
         for share in ("positive", "not_assessable"):
-            values = [share_of(by_month[month], SHARES[share]).value or 0.0 for month in months]
-            charts[share] = chart_of(values, ceiling=1.0)
-    return Drift(
-        name,
-        share_of(cases, SHARES["positive"]),
-        share_of(cases, SHARES["not_assessable"]),
-        months,
-        tuple(len(by_month[month]) for month in months),
-        charts,
-    )
+            charts[share] = chart_of([share_of(group, SHARES[share]).value or 0.0 for group in groups], ceiling=1.0)
+    labels = tuple(start_date(group[0], zone) for group in groups)
+    return Drift(name, share_of(cases, SHARES["positive"]), share_of(cases, SHARES["not_assessable"]), labels, charts)

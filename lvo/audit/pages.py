@@ -7,10 +7,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from lvo.audit.cases import Case
+from lvo.audit.drift import GROUP as RESULTS_GROUP
+from lvo.audit.drift import MIN_GROUPS
 from lvo.audit.figures import draw_chart, draw_comparison
 from lvo.audit.kpi import INTERVALS, SHARES, minutes_of
 from lvo.audit.power import median_power, share_power
-from lvo.audit.summary import Figures, MonthChart, Summary, figures_of, month_charts
+from lvo.audit.summary import GROUP, Figures, Summary, TimeChart, figures_of, time_charts
 from lvo.audit.words import CASE_COLUMNS, case_row, figure_rows, share_words, signal_words, times_words
 from lvo.audit.xmr import Chart
 from lvo.report.plain import Picture, Section, Table, render_plain
@@ -71,7 +73,7 @@ def render_feedback(site: str, cases: Sequence[Case], others: Sequence[Case], zo
     sections = [
         Section("Your times", tables=(Table(columns, rows),)),
         Section("Your shares", tables=(Table(share_columns, share_rows),)),
-        *(_chart_section(chart) for chart in month_charts(cases, zone)),
+        *(_chart_section(chart) for chart in time_charts(cases, zone)),
         Section(
             "Your cases",
             ("Pseudonyms, as in the event log. A dash is not on record.",),
@@ -146,12 +148,11 @@ def _interval(low: float, high: float) -> str:
     return "none" if math.isnan(low) else f"{low:.0f}-{high:.0f}"
 
 
-def _chart_section(chart: MonthChart) -> Section:
+def _chart_section(chart: TimeChart) -> Section:
     label = INTERVALS[chart.name].label
-    words = signal_words(chart.chart, chart.months)
-    numbers = f"Cases per month: {min(chart.numbers)} to {max(chart.numbers)}."
-    png = draw_chart(chart.chart, chart.months, unit="minutes")
-    return Section(f"Monthly median: {label}", (*words, numbers), (), (Picture(png, f"{label}: median of each month"),))
+    png = draw_chart(chart.chart, chart.labels, unit="minutes")
+    caption = f"{label}: median of every {GROUP} cases in a row, by the day on which they began"
+    return Section(f"Over time: {label}", signal_words(chart.chart, chart.labels), (), (Picture(png, caption),))
 
 
 def _split(name: str, groups: Mapping[str, Figures], total: Figures) -> Section:
@@ -179,7 +180,7 @@ def _agreement(summary: Summary) -> Section:
     words = (
         f"Right of its suspicions (positive predictive value): {share_words(found.positive_predictive)[1]}.",
         f"Suspected of the occlusions that it was shown: {share_words(found.found)[1]}.",
-        f"{unknown} suspicions have no final diagnosis: if those were mostly wrong, both figures are too high.",
+        f"{unknown} suspicions have no final diagnosis: if those were mostly wrong, the first figure is too high.",
     )
     return Section("AI against the final diagnosis", words, (table,))
 
@@ -191,20 +192,21 @@ def _drift(summary: Summary) -> Section:
     )
     pictures = tuple(
         Picture(
-            draw_chart(chart, d.months, unit="per cent of results", factor=100.0),
-            f"{SHARES[name].label}, scanner {d.scanner}: {'; '.join(signal_words(chart, d.months))}",
+            draw_chart(chart, d.labels, unit="per cent of results", factor=100.0),
+            f"{SHARES[name].label}, scanner {d.scanner}: {'; '.join(signal_words(chart, d.labels))}",
         )
         for d in summary.drift
         for name, chart in d.charts.items()
         if chart.signals or d is summary.drift[0]
     )
-    words = ("Charts are shown for the busiest scanner, and wherever a rule speaks for a change.",) if pictures else ()
-    columns = ("Scanner", "results", "suspected (95 % CI)", "could not judge (95 % CI)", "monthly chart")
+    shown = "Charts are shown for the busiest scanner, and wherever a rule speaks for a change."
+    words = (f"A point is {RESULTS_GROUP} results in a row. {shown}",) if pictures else ()
+    columns = ("Scanner", "results", "suspected (95 % CI)", "could not judge (95 % CI)", "over time")
     return Section("What the AI says, by scanner", words, (Table(columns, rows),), pictures)
 
 
 def _drift_words(charts: Mapping[str, Chart]) -> str:
     signals = [name for name, chart in charts.items() if chart.signals]
     if not charts:
-        return "fewer than 6 months"
+        return f"fewer than {RESULTS_GROUP * MIN_GROUPS} results"
     return f"change: {', '.join(name.replace('_', ' ') for name in signals)}" if signals else "no signal"

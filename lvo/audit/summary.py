@@ -6,17 +6,19 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from lvo.audit.cases import Case, in_office_hours, month_of, quintile_of
+from lvo.audit.cases import Case, in_groups, in_office_hours, quintile_of, start_date
 from lvo.audit.drift import Agreement, Drift, agreement, drift_of
 from lvo.audit.kpi import INTERVALS, SHARES, Estimate, estimate, minutes_of, share_of
 from lvo.audit.xmr import Chart, chart_of
 
-__all__ = ["CHARTED", "STRATA", "Figures", "MonthChart", "Summary", "figures_of", "summarize"]
+__all__ = ["CHARTED", "STRATA", "Figures", "Summary", "TimeChart", "figures_of", "summarize"]
 
 CHARTED = ("cta_result", "door_in_door_out", "onset_puncture")
-"""Times with a chart of monthly medians."""
+"""Times with a chart."""
 
-MIN_MONTHS = 6
+GROUP, MIN_GROUPS = 10, 6
+"""Cases in a row whose median is one point, and points from which a chart is drawn. Months differ in size, and one with two
+cases would look like an outlier."""
 
 STRATA: Mapping[str, Callable[[Case, ZoneInfo], str]] = {
     "hospital": lambda case, _zone: case.site,
@@ -36,12 +38,11 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MonthChart:
-    """Monthly medians of one time as a chart, with the number of cases behind each."""
+class TimeChart:
+    """Medians of one time over every ten cases in a row as a chart; labels are the days on which they began."""
 
     name: str
-    months: tuple[str, ...]
-    numbers: tuple[int, ...]
+    labels: tuple[str, ...]
     chart: Chart
 
 
@@ -63,7 +64,7 @@ class Summary:
     last: str
     all: Figures
     strata: Mapping[str, Mapping[str, Figures]]
-    charts: tuple[MonthChart, ...]
+    charts: tuple[TimeChart, ...]
     drift: tuple[Drift, ...]
     agreement: Agreement
 
@@ -92,20 +93,17 @@ def summarize(cases: Sequence[Case], zone: ZoneInfo) -> Summary:
         for case in cases:
             groups.setdefault(group_of(case, zone), []).append(case)
         strata[split] = {group: figures_of(groups[group]) for group in sorted(groups)}
-    first, last = (f"{cases[n].start.astimezone(zone):%Y-%m-%d}" for n in (0, -1))
-    return Summary(first, last, figures_of(cases), strata, month_charts(cases, zone), drift_of(cases, zone), agreement(cases))
+    first, last = (start_date(cases[n], zone) for n in (0, -1))
+    return Summary(first, last, figures_of(cases), strata, time_charts(cases, zone), drift_of(cases, zone), agreement(cases))
 
 
-def month_charts(cases: Sequence[Case], zone: ZoneInfo) -> tuple[MonthChart, ...]:
-    """Charts of monthly medians, where at least six months have cases."""
+def time_charts(cases: Sequence[Case], zone: ZoneInfo) -> tuple[TimeChart, ...]:
+    """Charts of the medians of every ten cases in a row that have the time, from six such groups on."""
     found = []
     for name in CHARTED:
-        by_month: dict[str, list[float]] = {}
-        for case in cases:
-            by_month.setdefault(month_of(case, zone), []).extend(minutes_of([case], INTERVALS[name]))
-        months = sorted(month for month, minutes in by_month.items() if minutes)
-        if len(months) >= MIN_MONTHS:
-            medians = [float(np.median(by_month[month])) for month in months]
-            numbers = tuple(len(by_month[month]) for month in months)
-            found.append(MonthChart(name, tuple(months), numbers, chart_of(medians)))
+        groups = in_groups([case for case in cases if minutes_of([case], INTERVALS[name])], GROUP)
+        if len(groups) >= MIN_GROUPS:
+            medians = [float(np.median(minutes_of(group, INTERVALS[name]))) for group in groups]
+            labels = tuple(start_date(group[0], zone) for group in groups)
+            found.append(TimeChart(name, labels, chart_of(medians)))
     return tuple(found)

@@ -22,7 +22,11 @@ def times_words(found: Estimate) -> tuple[str, str, str]:
     """Number, median with interval, and middle half of a time."""
     if found.value is None or found.quartiles is None:
         return ("0", NONE, NONE)
-    interval = "too few for an interval" if found.low is None else f"{found.low:.0f}-{found.high:.0f}"
+    interval = (
+        "too few for an interval"
+        if found.low is None or found.high is None
+        else f"{_minutes(found.low)}-{_minutes(found.high)}"
+    )
     first, third = found.quartiles
     return (str(found.n), f"{_minutes(found.value)} ({interval})", f"{_minutes(first)}-{_minutes(third)}")
 
@@ -49,12 +53,23 @@ def figure_rows(figures: Figures) -> tuple[Table, Table]:
 
 def signal_words(chart: Chart, labels: Sequence[str]) -> tuple[str, ...]:
     """What speaks for a change, a sentence per rule; says so when nothing does."""
-    words = [f"{signal.rule}: {', '.join(labels[point] for point in signal.points)}" for signal in chart.signals]
+    words = [f"{signal.rule}: {', '.join(_runs(signal.points, labels))}" for signal in chart.signals]
     if not words:
         words = ["No rule speaks for a change"]
     if not chart.firm:
         words.append(f"limits are provisional below {FIRM_POINTS} points")
     return tuple(f"{text[0].upper()}{text[1:]}." for text in words)
+
+
+def _runs(points: Sequence[int], labels: Sequence[str]) -> list[str]:
+    """Labels of points, those in a row as "first to last"."""
+    runs: list[list[int]] = []
+    for point in points:
+        if runs and point == runs[-1][-1] + 1:
+            runs[-1].append(point)
+        else:
+            runs.append([point])
+    return [labels[run[0]] if len(run) == 1 else f"{labels[run[0]]} to {labels[run[-1]]}" for run in runs]
 
 
 def case_row(case: Case, zone: ZoneInfo) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ def write_audit(cases: Sequence[Case], zone: ZoneInfo, folder: Path) -> Summary:
 
     Args:
         cases: at least one.
-        zone: for days, months and working hours.
+        zone: for days and working hours.
         folder: exists.
     """
     summary = summarize(cases, zone)
@@ -46,16 +46,13 @@ def audit_document(summary: Summary) -> dict[str, object]:
         "last": summary.last,
         "all": _figures(summary.all),
         "by": {split: {group: _figures(own) for group, own in groups.items()} for split, groups in summary.strata.items()},
-        "charts": [
-            {"name": c.name, "months": list(c.months), "numbers": list(c.numbers), **_chart(c.chart)} for c in summary.charts
-        ],
+        "charts": [{"name": c.name, "labels": list(c.labels), **_chart(c.chart)} for c in summary.charts],
         "drift": [
             {
                 "scanner": d.scanner,
                 "positive": _estimate(d.positive),
                 "not_assessable": _estimate(d.not_assessable),
-                "months": list(d.months),
-                "numbers": list(d.numbers),
+                "labels": list(d.labels),
                 "charts": {name: _chart(chart) for name, chart in d.charts.items()},
             }
             for d in summary.drift

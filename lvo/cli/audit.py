@@ -16,7 +16,7 @@ __all__ = ["command"]
 @click.option("--out", "out_dir", required=True, type=GivenPath(), help="Folder to make: new or empty.")
 @click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="Only cases that started on this day or later.")
 @click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Only cases that started on this day or before.")
-@click.option("--time-zone", default="Europe/London", show_default=True, help="Whose days, months and working hours count.")
+@click.option("--time-zone", default="Europe/London", show_default=True, help="Whose days and working hours count.")
 def command(*, log: Path, out_dir: Path, first: datetime | None, last: datetime | None, time_zone: str) -> None:
     """Audit the event LOG: times and shares with confidence intervals, control charts, drift of the AI, feedback.
 

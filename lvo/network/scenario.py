@@ -50,7 +50,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """What to assume.
 
     Args:
-        name: of the scenario.
+        name: of the scenario; that of its file if left out.
         centres: codes of thrombectomy centres; those of today if empty.
         add: further centres.
         add_best: how many more to add, those that shorten the mean travel time most.
@@ -154,13 +154,14 @@ def load_scenario(path: Path | None) -> Scenario:
     if path is None:
         return Scenario()
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Scenario)
+        scenario = msgspec.toml.decode(path.read_bytes(), type=Scenario)
     except OSError as error:
         msg = f"scenario {path} cannot be read: {error.strerror}"
         raise ConfigError(msg) from error
     except (msgspec.DecodeError, ValueError) as error:
         msg = f"scenario {path}: {error}; the keys are {', '.join(Scenario.__struct_fields__)}"
         raise ConfigError(msg) from error
+    return scenario if scenario.name != Scenario().name else msgspec.structs.replace(scenario, name=path.stem)
 
 
 def run_scenario(units: Units, areas: Areas, scenario: Scenario, *, roster: Roster | None = None) -> ScenarioResult:

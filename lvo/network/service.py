@@ -51,13 +51,14 @@ def read_surroundings(site: str, settings: TransferSettings) -> Surroundings:
 
 
 def destinations_of(report: Report, surroundings: Surroundings, facts: ClinicalFacts, *, now: datetime) -> Transfer | None:
-    """Centres for the patient of a report; None unless the angiogram gave a suspected occlusion.
+    """Centres for the patient of a report; None unless the angiogram or a person's reading gave an occlusion.
 
     Raises:
         UsageError: onset lies after now.
     """
     suspected, site = suspected_site(report)
-    return surroundings.destinations(patient_of(facts, suspected=True, site=site), now=now) if suspected else None
+    patient = patient_of(facts, suspected=suspected, site=site)
+    return surroundings.destinations(patient, now=now) if patient.suspected else None
 
 
 def suspected_site(report: Report) -> tuple[bool, Site | None]:

