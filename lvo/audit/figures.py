@@ -31,13 +31,15 @@ def draw_chart(chart: Chart, labels: Sequence[str], *, unit: str, factor: float 
     firm = "" if chart.firm else ", provisional"
     for value, words in ((chart.center, "mean"), (chart.low, f"lower limit{firm}"), (chart.high, f"upper limit{firm}")):
         _line(above, factor * value, words, dashed=words != "mean")
-    _series(below, factor * chart.ranges, range(1, n), chart.flagged if chart.range_high < max(chart.ranges) else frozenset())
+    jumps = frozenset((np.flatnonzero(chart.ranges > chart.range_high) + 1).tolist())
+    _series(below, factor * chart.ranges, range(1, n), jumps)
     _line(below, factor * chart.range_high, "upper limit", dashed=True)
     above.set_ylabel(unit)
     below.set_ylabel("from one to\nthe next")
     step = max(1, n // 12)
     below.set_xticks(range(0, n, step), [labels[k] for k in range(0, n, step)], rotation=30, ha="right", fontsize=9)
     for axes in (above, below):
+        axes.margins(y=0.12)
         axes.set_xlim(-0.6, n + 0.16 * n)
         for edge in ("top", "right"):
             axes.spines[edge].set_visible(False)
