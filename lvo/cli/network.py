@@ -148,7 +148,8 @@ def scenario_command(
     require_extra()
     folder = data or packaged_folder()
     units, areas = read_units(folder), read_areas(folder)
-    roster = None if roster_path is None else read_roster(roster_path, time_zone=time_zone)
+    known = units.by_code.keys()
+    roster = None if roster_path is None else read_roster(roster_path, time_zone=time_zone, known=known)
     asked = [scenario] if scenario == Scenario() else [Scenario(eligible=scenario.eligible), scenario]
     with new_folder(out_dir) as made:
         results = [run_scenario(units, areas, one, roster=roster) for one in asked]

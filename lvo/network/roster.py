@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -89,11 +89,16 @@ class Roster:
         return wall.astimezone(UTC)
 
 
-def read_roster(path: Path, *, time_zone: str) -> Roster:
+def read_roster(path: Path, *, time_zone: str, known: Collection[str] | None = None) -> Roster:
     """Read a table with the columns unit, days, open, close.
 
     `days` is "mon-fri", "sat", "daily" or a date like 2026-12-25, which replaces the week on that day; `open` and `close` are
     like 08:00 and 24:00, and both empty when the unit is closed. Closing at or before opening means on the next day.
+
+    Args:
+        path: of the table.
+        time_zone: whose clock the hours are read on.
+        known: codes of units; any if omitted.
 
     Raises:
         InputError: the table cannot be read, or a row cannot be understood; the message names the line.
@@ -116,6 +121,9 @@ def read_roster(path: Path, *, time_zone: str) -> Roster:
     shifts: dict[str, tuple[Shift, ...]] = {}
     for line, row in enumerate(rows, 2):
         code = (row["unit"] or "").strip()
+        if not code or (known is not None and code not in known):
+            msg = f"{path}, line {line}: there is no unit {code!r}; `lvo network units` lists all with their codes"
+            raise InputError(msg)
         shifts[code] = (*shifts.get(code, ()), _shift(row, f"{path}, line {line}"))
     return Roster(shifts, zone)
 

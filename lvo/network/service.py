@@ -46,8 +46,11 @@ def read_surroundings(site: str, settings: TransferSettings) -> Surroundings:
     require_extra()
     units = read_units(Path(settings.data) if settings.data else packaged_folder())
     units.drive_min(site, site)
-    roster = read_roster(Path(settings.roster), time_zone=settings.time_zone) if settings.roster else None
-    return Surroundings(site, units, roster, Pathway(settings.door_out_min, settings.hub_door_to_puncture_min))
+    pathway = Pathway(settings.door_out_min, settings.hub_door_to_puncture_min)
+    if not settings.roster:
+        return Surroundings(site, units, None, pathway)
+    roster = read_roster(Path(settings.roster), time_zone=settings.time_zone, known=units.by_code.keys())
+    return Surroundings(site, units, roster, pathway)
 
 
 def destinations_of(report: Report, surroundings: Surroundings, facts: ClinicalFacts, *, now: datetime) -> Transfer | None:

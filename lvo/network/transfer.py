@@ -81,7 +81,7 @@ def rank_destinations(
             row = replace(row, doubts=(doubt,))
         rows.append(_priced(_timed(row, roster), patient, refused))
     if not rows:
-        msg = f"no thrombectomy centre has travel times from {start}; look at the tables behind --data"
+        msg = f"no thrombectomy centre has travel times from {start}; look at the table of travel times"
         raise UsageError(msg)
     rows.sort(key=lambda row: (_ORDER[row.opening], row.puncture))
     return Transfer(start, units.by_code[start].name, now, tuple(rows), _assumptions(pathway, roster, refused))

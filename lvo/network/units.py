@@ -78,7 +78,8 @@ class Units:
             msg = f"there is no unit {code!r}; `lvo network units` lists all with their codes"
             raise UsageError(msg)
         if code not in self.codes:
-            msg = f"{self.by_code[code].name} ({code}) has no travel times; give --data with a table that has it"
+            name = self.by_code[code].name
+            msg = f"{name} ({code}) has no travel times; give a table that has them (--data, or data in service.toml)"
             raise UsageError(msg)
         return self.codes.index(code)
 
@@ -109,7 +110,7 @@ class Areas:
         """
         missing = [code for code in units if code not in self.unit_codes]
         if missing:
-            msg = f"no travel times to {', '.join(missing)}; leave them out, or give --data with a table that has them"
+            msg = f"no travel times to {', '.join(missing)}; leave them out, or give a table that has them (--data)"
             raise UsageError(msg)
         return np.array([self.unit_codes.index(code) for code in units], np.intp)
 

@@ -69,13 +69,15 @@ def test_when_it_opens_next(roster, unit, at, opens):
         pytest.param("A,2026-02-30,08:00,18:00", "days must be", id="no such date"),
         pytest.param("A,mon-fry,08:00,18:00", "days must be", id="misspelt"),
         pytest.param("A,mon,25:00,26:00", "open and close must be", id="no such hour"),
+        pytest.param("CB2 0QQ,mon,08:00,18:00", "line 2: there is no unit 'CB2 0QQ'", id="nobody knows the unit"),
+        pytest.param(",mon,08:00,18:00", "line 2: there is no unit ''", id="no unit"),
     ],
 )
 def test_a_row_that_cannot_be_understood_is_named(tmp_path, line, words):
     path = tmp_path / "roster.csv"
     path.write_text(f"unit,days,open,close\n{line}\n")
     with pytest.raises(InputError, match=words):
-        read_roster(path, time_zone="Europe/London")
+        read_roster(path, time_zone="Europe/London", known={"A"})
 
 
 def test_a_roster_that_is_none_is_refused(tmp_path):
