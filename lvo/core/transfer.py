@@ -25,8 +25,8 @@ class Price:
         independent_with: the same with thrombectomy at that time, by the model, which is conservative.
         independent_with_hermes: the same moved up to what the pooled trials found.
         utility_gain: gain in mean utility by the model.
-        independent_lost_per_10_min: share that 10 more minutes cost; None where the model ends before them.
-        utility_lost_per_10_min: mean utility that they cost; None likewise.
+        independent_lost_per_10_min: share that 10 more minutes cost.
+        utility_lost_per_10_min: mean utility that they cost.
     """
 
     onset_to_puncture_min: float
@@ -34,8 +34,8 @@ class Price:
     independent_with: float
     independent_with_hermes: float
     utility_gain: float
-    independent_lost_per_10_min: float | None
-    utility_lost_per_10_min: float | None
+    independent_lost_per_10_min: float
+    utility_lost_per_10_min: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,26 +107,28 @@ def why_no_price(*, onset_seen: bool | None, site: Site | None, suspected: bool)
 
 
 def price(onset_to_puncture_min: float) -> Price | None:
-    """The worth of thrombectomy at one time; None from eight hours on, where imaging decides and not this model.
+    """The worth of thrombectomy at one time; None from where the model sees no gain (about 455 minutes): there imaging decides.
 
     Raises:
         ValueError: the time is negative or missing.
     """
     if onset_to_puncture_min >= NO_EFFECT_MIN:
         return None
-    later = onset_to_puncture_min + WAIT_MIN
-    found = outcomes_lvo_thrombectomy([onset_to_puncture_min, HERMES_MEDIAN_MIN, *([later] if later < NO_EFFECT_MIN else [])])
+    found = outcomes_lvo_thrombectomy([onset_to_puncture_min, HERMES_MEDIAN_MIN])
     independent, utility = found.cumulative[:, 2], found.utility
+    gain = float(utility[0] - outcomes_untreated(large_vessel=True).utility[0])
+    if gain <= 0.0:
+        return None
+    later = outcomes_lvo_thrombectomy([onset_to_puncture_min + WAIT_MIN])
     shift = logit(HERMES_INDEPENDENT) - logit(independent[1])
-    ends = later >= NO_EFFECT_MIN
     return Price(
         onset_to_puncture_min=float(onset_to_puncture_min),
         independent_without=LVO_UNTREATED,
         independent_with=float(independent[0]),
         independent_with_hermes=float(expit(logit(independent[0]) + shift)),
-        utility_gain=float(utility[0] - outcomes_untreated(large_vessel=True).utility[0]),
-        independent_lost_per_10_min=None if ends else float(independent[0] - independent[2]),
-        utility_lost_per_10_min=None if ends else float(utility[0] - utility[2]),
+        utility_gain=gain,
+        independent_lost_per_10_min=float(independent[0] - later.cumulative[0, 2]),
+        utility_lost_per_10_min=float(utility[0] - later.utility[0]),
     )
 
 

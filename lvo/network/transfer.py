@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from lvo.core.report import Site
 from lvo.core.transfer import Destination, Opening, Transfer
 from lvo.errors import UsageError
-from lvo.network.benefit import NO_EFFECT_MIN, price, why_no_price
+from lvo.network.benefit import price, why_no_price
 from lvo.network.roster import Roster
 from lvo.network.units import Units, asymmetric_pairs
 
@@ -108,9 +108,10 @@ def _timed(row: Destination, roster: Roster | None) -> Destination:
 def _priced(row: Destination, patient: Patient, refused: str) -> Destination:
     if refused or patient.onset is None:
         return replace(row, no_price=refused or "the time of onset is unknown")
-    found = price((row.puncture - patient.onset).total_seconds() / 60.0)
+    minutes = (row.puncture - patient.onset).total_seconds() / 60.0
+    found = price(minutes)
     if found is None:
-        return replace(row, no_price=f"puncture {NO_EFFECT_MIN / 60:g} h or more after onset: imaging decides, not this model")
+        return replace(row, no_price=f"puncture {minutes:.0f} min after onset: imaging decides, not this model")
     return replace(row, price=found)
 
 

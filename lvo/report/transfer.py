@@ -46,11 +46,10 @@ def _row(row: Destination, now: datetime, *, repeated: bool) -> TransferRow:
     else:
         price = row.price
         low, high = 100 * price.independent_with, 100 * price.independent_with_hermes
-        lost = price.independent_lost_per_10_min
         cells += [
             f"{price.onset_to_puncture_min:.0f} min",
             f"{100 * price.independent_without:.0f} %, {low:.0f} to {high:.0f} %",
-            "—" if lost is None else f"{100 * lost:.1f} of 100",
+            f"{100 * price.independent_lost_per_10_min:.1f} of 100",
         ]
     return TransferRow(tuple(cells), (*((row.no_price,) if row.no_price and not repeated else ()), *row.doubts), row.opening)
 

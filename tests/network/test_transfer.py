@@ -112,13 +112,13 @@ def test_late_patients_get_no_number_and_no_harm(units, patient, now):
         assert "imaging decides" in row.no_price
 
 
-def test_the_eight_hours_are_judged_per_centre(units, patient, now):
-    """281 minutes after onset: Cambridge is reached at 479.8 min and has a price, the next centre has none."""
-    edge = replace(patient, onset=now - timedelta(minutes=281))
+def test_lateness_is_judged_per_centre(units, patient, now):
+    """241 minutes after onset: Cambridge is reached at 440 min and has a price, the next centre at 480 has none."""
+    edge = replace(patient, onset=now - timedelta(minutes=241))
     first, second, *_ = rank_destinations(units, NORWICH, edge, now=now).destinations
-    assert first.price is not None
-    assert first.price.independent_lost_per_10_min is None
+    assert first.price.utility_gain > 0
     assert second.price is None
+    assert "puncture 480 min after onset: imaging decides" in second.no_price
 
 
 def test_averages_are_called_averages(units, patient, now):
