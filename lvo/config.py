@@ -5,6 +5,7 @@ settings goes into every report.
 """
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +13,10 @@ import msgspec
 
 from lvo.errors import ConfigError
 
-__all__ = ["Config", "CtaSettings", "OutputSettings", "PerfusionSettings", "load_config"]
+__all__ = [
+    "Config", "CtaSettings", "OutputSettings", "PerfusionSettings", "SelectionSettings", "SeriesRule",
+    "load_config",
+]  # fmt: skip
 
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
@@ -81,6 +85,52 @@ class PerfusionSettings(_Section, frozen=True):
     min_duration_s: Positive = 30.0
 
 
+class SeriesRule(_Section, frozen=True):
+    """A rule of the hospital about series that it knows: what it is, or how much it is to be preferred.
+
+    All conditions that are given must hold. Texts are regular expressions, found anywhere, whatever the case.
+
+    Args:
+        role: what such a series is, whatever its headers say; "ignore" leaves it out. The first rule that names one decides.
+        points: added to its score in its role, for or against it; thin slices are worth 4, recorded contrast 2.
+        number: Series Number.
+        description, protocol, kernel, image_type: of Series Description, Protocol Name, Convolution Kernel, Image Type.
+        min_slice_mm, max_slice_mm: of the larger of slice thickness and slice distance.
+    """
+
+    role: Literal["cta", "ctp", "ncct", "ignore"] | None = None
+    points: float = 0.0
+    number: int | None = None
+    description: str = ""
+    protocol: str = ""
+    kernel: str = ""
+    image_type: str = ""
+    min_slice_mm: Positive | None = None
+    max_slice_mm: Positive | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a rule that says nothing or holds for every series, and what is no regular expression."""
+        patterns = (self.description, self.protocol, self.kernel, self.image_type)
+        if self.role is None and self.points == 0.0:
+            msg = "a rule needs role or points"
+            raise ValueError(msg)
+        if not any(patterns) and self.number is None and self.min_slice_mm is None and self.max_slice_mm is None:
+            msg = "a rule needs a condition: number, description, protocol, kernel, image_type, min_slice_mm or max_slice_mm"
+            raise ValueError(msg)
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                msg = f"{pattern!r} is no regular expression: {error}"
+                raise ValueError(msg) from error
+
+
+class SelectionSettings(_Section, frozen=True):
+    """How series are chosen: by themselves, and by the rules of the hospital in their order."""
+
+    rules: tuple[SeriesRule, ...] = ()
+
+
 class OutputSettings(_Section, frozen=True):
     """Which files a run leaves beside result.json, report.html and run.json.
 
@@ -110,6 +160,7 @@ class OutputSettings(_Section, frozen=True):
 class Config(_Section, frozen=True):
     """All settings of an analysis."""
 
+    selection: SelectionSettings = SelectionSettings()
     cta: CtaSettings = CtaSettings()
     perfusion: PerfusionSettings = PerfusionSettings()
     outputs: OutputSettings = OutputSettings()
