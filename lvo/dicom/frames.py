@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
+from lvo.errors import InputError
+
 __all__ = ["CLOCKS", "MAX_FRAMES", "Attributes", "Frame", "floats", "frames_of", "integer", "nested", "text"]
 
 CLOCKS = (
@@ -117,7 +119,7 @@ def frames_of(dataset: Attributes, path: Path) -> tuple[Frame, ...]:
         path: its file.
 
     Raises:
-        ValueError: Number of Frames is beyond reason.
+        InputError: Number of Frames is beyond reason.
 
     References:
         DICOM PS3.3 C.7.6.2 (image plane), C.7.6.16 (functional groups).
@@ -127,8 +129,8 @@ def frames_of(dataset: Attributes, path: Path) -> tuple[Frame, ...]:
         return ()
     n_frames = integer(dataset, "NumberOfFrames", 1)
     if not 1 <= n_frames <= MAX_FRAMES:
-        msg = f"Number of Frames is {n_frames}, between 1 and {MAX_FRAMES} are possible"
-        raise ValueError(msg)
+        msg = f"damaged DICOM header: Number of Frames is {n_frames}, between 1 and {MAX_FRAMES} are possible"
+        raise InputError(msg)
     shared = nested(dataset, "SharedFunctionalGroupsSequence")
     per_frame = cast("Sequence[Attributes]", dataset.get("PerFrameFunctionalGroupsSequence") or [])
     return tuple(

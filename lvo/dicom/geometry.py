@@ -243,15 +243,15 @@ def named_slices(numbers: NDArray[np.intp]) -> str:
 
 def _check_repeats(gaps_mm: NDArray[np.float64]) -> None:
     """Refuse a stack in which images share a position, and say where: (K - 1,) distances in order."""
-    again = np.flatnonzero(gaps_mm < _POSITION_TOLERANCE_MM) + 1
-    if not again.size:
+    again = gaps_mm < _POSITION_TOLERANCE_MM
+    if not again.any():
         return
-    n_images = gaps_mm.size + 1
-    found = f"{again.size} of {n_images} images repeat the position of another (closer than {_POSITION_TOLERANCE_MM} mm)"
-    if 2 * again.size == n_images:
-        msg = f"{found}: every position is there twice, as if the series was sent twice or holds two reconstructions; send one"
+    counts = np.bincount(np.concatenate([[0], np.cumsum(~again)]))
+    found = f"{again.sum()} of {counts.sum()} images repeat the position of another (closer than {_POSITION_TOLERANCE_MM} mm)"
+    if np.ptp(counts) == 0:
+        msg = f"{found}: every position is there {counts[0]} times, as in phases, or a series sent again; send one image of each"
     else:
-        where = named_slices(again - np.arange(1, again.size + 1))
+        where = named_slices(np.flatnonzero(counts > 1))
         msg = f"{found}, at {where}; one image per position is needed: send one reconstruction per series"
     raise GeometryError(msg)
 

@@ -205,13 +205,16 @@ def _check(dataset: Dataset, frame: Frame) -> None:
     if not known:
         msg = (
             f"pixels are stored as {UID(syntax).name}, which cannot be decoded here: "
-            "send them uncompressed, as JPEG Lossless, JPEG-LS, JPEG 2000 or RLE"
+            "send them uncompressed, as JPEG Lossless, JPEG-LS, JPEG 2000, HTJ2K or RLE"
         )
         raise InputError(msg)
     samples, bits = integer(dataset, "SamplesPerPixel", 1), integer(dataset, "BitsAllocated")
     if samples != 1 or text(dataset, "PhotometricInterpretation") != "MONOCHROME2" or bits not in (8, 16, 32):
         kind = text(dataset, "PhotometricInterpretation") or "no Photometric Interpretation"
         msg = f"an image has {samples} samples of {bits} bits, {kind}; 1 sample of 8, 16 or 32 bits, MONOCHROME2, is needed"
+        raise GeometryError(msg)
+    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+        msg = "an image holds floating-point numbers, integers with Rescale Slope and Intercept are needed: send the originals"
         raise GeometryError(msg)
     pixels = dataset.get("PixelData")
     found = 0 if pixels is None else len(pixels)

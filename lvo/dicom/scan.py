@@ -26,7 +26,7 @@ _PREAMBLE = 128
 _HEAD_BYTES = (1 << 15, 1 << 20)
 """Most headers end within 32 KiB; private elements of some scanners fill hundreds. Beyond a megabyte pydicom may look."""
 
-_PIXEL_DATA = 0x7FE00010
+_PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _SYNTAX = 0x00020010
 _CHARACTER_SET = 0x00080005
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -135,7 +135,7 @@ def _scan(head: bytes, wanted: Wanted, *, whole: bool) -> Scan:
     last = 0
     while at < len(head) or not whole:
         tag, vr, start, length = _element(head, at, explicit=explicit)
-        if tag == _PIXEL_DATA:
+        if tag in _PIXEL_DATA:
             return Scan(values, syntax, at, start, -1 if length == _UNDEFINED else length)
         if tag <= last:  # elements out of order: whoever wrote this did not know the standard
             raise _UnusualError

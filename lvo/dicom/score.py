@@ -19,7 +19,7 @@ THIN_MM = 1.5
 
 _BETTER = {
     "slices": "thinner slices", "contrast": "contrast that is recorded or described", "kernel": "a softer kernel",
-    "coverage": "more coverage", "phase": "an earlier phase", "original": "not made from the perfusion scan",
+    "coverage": "more coverage", "phase": "an earlier phase", "original": "being scanned and not computed",
     "times": "more time points", "rules": "rules of the configuration",
 }  # fmt: skip
 """What a series has more of when it gets more points for a property."""
