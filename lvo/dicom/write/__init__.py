@@ -10,12 +10,12 @@ from pathlib import Path
 from pydicom import Dataset
 
 from lvo.config import OutputSettings
-from lvo.core.anatomy import ARTERY_PROBABILITY
 from lvo.core.outcome import Assessed
 from lvo.core.report import Output, Report
 from lvo.core.study import Role
 from lvo.core.volume import Volume
 from lvo.dicom.write import codes, seg
+from lvo.dicom.write.arteries import artery_masks
 from lvo.dicom.write.capture import secondary_capture
 from lvo.dicom.write.key_objects import key_object_selection
 from lvo.dicom.write.parametric import parametric_map
@@ -118,14 +118,13 @@ def _pointers(
 
 
 def _segmentations(report: Report, headers: Mapping[Role, Headers], stamp: Stamp) -> dict[str, Dataset]:
-    """Arteries on the CTA's grid, core and hypoperfusion on the CTP's; empty ones are left out."""
+    """Arteries, and the clot where it is known, on the CTA's grid, core and hypoperfusion on the CTP's; empty ones are left out."""
     made: dict[str, Dataset | None] = {}
     arteries = report.volumes.get("arteries")
     if isinstance(report.cta, Assessed) and arteries is not None and Role.CTA in headers:
-        masks = {seg.ARTERIES: arteries.array >= ARTERY_PROBABILITY}
         made["seg_cta"] = seg.segmentation(
             headers[Role.CTA],
-            masks,
+            artery_masks(report),
             arteries.grid,
             stamp,
             name="seg_cta",

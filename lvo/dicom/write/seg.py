@@ -13,33 +13,40 @@ from pydicom.sr.coding import Code
 
 from lvo import __version__
 from lvo.core.grid import Grid
+from lvo.core.report import Side
 from lvo.dicom.write import codes
 from lvo.dicom.write.source_headers import EQUIPMENT, Headers
 from lvo.dicom.write.stamp import Stamp
 
 __all__ = ["ARTERIES", "CORE", "HYPOPERFUSION", "LATE_TISSUE", "SegmentKind", "grid_planes", "segmentation"]
 
-_TISSUE = Code("85756007", "SCT", "Tissue")
-_NETWORK = Code("123110", "DCM", "Artificial Intelligence")
+TISSUE = Code("85756007", "SCT", "Tissue")
+NETWORK = Code("123110", "DCM", "Artificial Intelligence")
 _THRESHOLD = codes.own("map-threshold", "Threshold on perfusion maps")
-_ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentKind:
-    """What a segment is: its label, coded category and type, the kind of algorithm that made it, and its colour (CIELab)."""
+    """What a segment is: its label, coded category and type, the kind of algorithm that made it, and its colour (CIELab).
+
+    `tracked` names the thing in every object of the result, the meaning of its code unless said; `side` modifies the type.
+    """
 
     label: str
     category: Code
     kind: Code
     family: Code
     color_lab: tuple[float, float, float]
+    side: Side | None = None
+    tracked: str = ""
 
 
-ARTERIES = SegmentKind("Arteries (probability >= 0.5)", _TISSUE, codes.ARTERY, _NETWORK, (60.0, 60.0, 50.0))
-CORE = SegmentKind("Estimated ischaemic core", _ABNORMAL, codes.CORE, _THRESHOLD, (60.0, 90.0, -45.0))
-HYPOPERFUSION = SegmentKind("Hypoperfused tissue", _ABNORMAL, codes.HYPOPERFUSION, _THRESHOLD, (80.0, -75.0, 65.0))
-LATE_TISSUE = SegmentKind("Late tissue (time to peak)", _ABNORMAL, codes.LATE_TISSUE, _THRESHOLD, (75.0, 20.0, 75.0))
+ARTERIES = SegmentKind("Arteries (probability >= 0.5)", TISSUE, codes.ARTERY, NETWORK, (60.0, 60.0, 50.0))
+OTHER_ARTERIES = SegmentKind("Other arteries", TISSUE, codes.ARTERY, NETWORK, (60.0, 60.0, 50.0), tracked="Other arteries")
+CORE = SegmentKind("Estimated ischaemic core", ABNORMAL, codes.CORE, _THRESHOLD, (60.0, 90.0, -45.0))
+HYPOPERFUSION = SegmentKind("Hypoperfused tissue", ABNORMAL, codes.HYPOPERFUSION, _THRESHOLD, (80.0, -75.0, 65.0))
+LATE_TISSUE = SegmentKind("Late tissue (time to peak)", ABNORMAL, codes.LATE_TISSUE, _THRESHOLD, (75.0, 20.0, 75.0))
 
 
 def segmentation(
@@ -109,18 +116,26 @@ def grid_planes(grid: Grid) -> dict[str, Any]:
 
 def _descriptions(kinds: Sequence[SegmentKind], stamp: Stamp) -> list[hd.seg.SegmentDescription]:
     """Segments numbered from 1."""
-    return [
-        hd.seg.SegmentDescription(
-            segment_number=number,
-            segment_label=kind.label,
-            segmented_property_category=kind.category,
-            segmented_property_type=kind.kind,
-            algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-            algorithm_identification=hd.AlgorithmIdentificationSequence(name="lvo", family=kind.family, version=__version__),
-            tracking_uid=stamp.uid("tracking", kind.kind.meaning),
-            tracking_id=kind.kind.meaning,
-            anatomic_regions=[codes.BRAIN],
-            display_color=CIELabColor(*kind.color_lab),
-        )
-        for number, kind in enumerate(kinds, start=1)
-    ]
+    return [_description(number, kind, stamp) for number, kind in enumerate(kinds, start=1)]
+
+
+def _description(number: int, kind: SegmentKind, stamp: Stamp) -> hd.seg.SegmentDescription:
+    """One segment."""
+    tracked = kind.tracked or kind.kind.meaning
+    made = hd.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=kind.label,
+        segmented_property_category=kind.category,
+        segmented_property_type=kind.kind,
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=hd.AlgorithmIdentificationSequence(name="lvo", family=kind.family, version=__version__),
+        tracking_uid=stamp.uid("tracking", tracked),
+        tracking_id=tracked,
+        anatomic_regions=[codes.BRAIN],
+        display_color=CIELabColor(*kind.color_lab),
+    )
+    if kind.side is not None:
+        made.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [
+            codes.item(codes.LATERALITY[kind.side])
+        ]
+    return made
