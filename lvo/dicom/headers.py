@@ -3,7 +3,8 @@
 import math
 import struct
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from lvo.dicom.frames import Attributes, Frame, frames_of, integer, nested, text
 from lvo.dicom.scan import Wanted, is_deflated, scan_file, transfer_syntax
 from lvo.errors import InputError
 
-__all__ = ["UNREADABLE", "Header", "looks_like_dicom", "read_dataset", "read_header"]
+__all__ = ["UNREADABLE", "Header", "looks_like_dicom", "quiet", "read_dataset", "read_header"]
 
 UNREADABLE = (
     InvalidDicomError, BytesLengthException, ValueError, TypeError, EOFError, KeyError, AttributeError, IndexError,
@@ -137,15 +138,25 @@ def _read(path: Path, _mtime_ns: int, size: int) -> Header:
     return header
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep pydicom from warning and logging of values that break the letter of the standard: it quotes them, names among them.
+
+    What matters is checked where it is used. Not to be entered by several threads at once.
+    """
+    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def read_dataset(path: Path, *, pixels: bool = True, tags: Sequence[BaseTag] | None = None) -> tuple[FileDataset, int]:
-    """Read a file with pydicom; the data set, and where it stopped reading.
+    """Read a file with pydicom, within `quiet`; the data set, and where it stopped reading.
 
     Raises:
         InputError: the file is packed as a whole: pydicom would unfold it in memory, whatever its size (a file of 300 kB was seen
             to need 900 MB).
     """
-    with warnings.catch_warnings(), path.open("rb") as file:
-        warnings.simplefilter("ignore")  # pydicom warns of values that break the letter of the standard; every use checks
+    with path.open("rb") as file:
         if is_deflated(transfer_syntax(file.read(_META_BYTES))):
             msg = "stored as Deflated Explicit VR Little Endian, which is not opened: it may unfold to any size; send it plain"
             raise InputError(msg)
@@ -157,9 +168,10 @@ def read_dataset(path: Path, *, pixels: bool = True, tags: Sequence[BaseTag] | N
 
 def _by_pydicom(path: Path, size: int) -> Header:
     """The header of a file that is unusual in some way."""
-    dataset, at = read_dataset(path, pixels=False, tags=_TAGS)
-    syntax = text(getattr(dataset, "file_meta", {}), "TransferSyntaxUID")
-    return _header(dataset, path, syntax, size - at)
+    with quiet():
+        dataset, at = read_dataset(path, pixels=False, tags=_TAGS)
+        syntax = text(getattr(dataset, "file_meta", {}), "TransferSyntaxUID")
+        return _header(dataset, path, syntax, size - at)
 
 
 def _header(dataset: Attributes, path: Path, syntax: str, left: int) -> Header:

@@ -1,7 +1,6 @@
 """Decode image planes to Hounsfield units, each with its own rescale; refuse what is cut short or cannot be decoded."""
 
 import os
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from lvo.dicom.frames import Attributes, Frame, floats, integer, nested, text
-from lvo.dicom.headers import UNREADABLE, read_dataset
+from lvo.dicom.headers import UNREADABLE, quiet, read_dataset
 from lvo.dicom.scan import Wanted, is_native, scan_file
 from lvo.errors import GeometryError, InputError
 
@@ -98,8 +97,7 @@ def decode_hu(frames: Sequence[Frame], *, dtype: type[np.float32 | np.int16] = n
         return _read_plain(own[0], places[0], slices_hu) or _decode_file(own, places, slices_hu)
 
     workers = min(4, os.cpu_count() or 1)
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
-        warnings.simplefilter("ignore")  # pydicom warns of surplus bytes and odd values; what matters is checked here
+    with quiet(), ThreadPoolExecutor(workers) as pool:
         files = list(pool.map(fill, by_file.values()))
     odd = {file.odd_padding_hu for file in files} - {None}
     return Decoded(slices_hu, sum(file.lossy for file in files), tuple(sorted(value for value in odd if value is not None)))

@@ -116,3 +116,15 @@ def test_several_values_in_a_text_are_kept_as_stored(tmp_path, quick):
     assert scan_file(path, headers._WANTED) is not None
     assert (read_header(path) if quick else _by_pydicom(path)).description == "CTA\\0.6"
     assert text({"SeriesDescription": ["a", "b"]}, "SeriesDescription") == "a\\b"
+
+
+def test_odd_values_are_not_quoted_in_warnings_or_logs(tmp_path, caplog):
+    """pydicom would log a UID that has swallowed a name; it did, when a header was damaged in one byte."""
+    scene = Scene(tmp_path)
+    (path,) = scene.series(scene.stack(1), tags={"SeriesDescription": "K\u00f6nig"})  # not ASCII: pydicom has to read it
+    content = path.read_bytes()
+    at = content.index(b"\x20\x00\x0d\x00UI")
+    path.write_bytes(content[:at] + content[at:].replace(b"1.2.826.0.1.3680043.8.498.501", b"Secret^Person, long, odd UID.", 1))
+    assert scan_file(path, headers._WANTED) is None
+    assert "Secret" in read_header(path).study_uid
+    assert caplog.text == ""
