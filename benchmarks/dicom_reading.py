@@ -2,8 +2,8 @@
 
     python benchmarks/dicom_reading.py [--slices 600] [--repeats 3]
 
-Draws noise of 512 x 512 as classic CT, uncompressed, and reads it with warm caches. A reader must give the mean of every slice as
-the others do, or its row says so. Needs the extra `dev`; a reader that is not installed is left out of the table.
+Draws noise of 512 x 512 as classic CT, uncompressed, and reads it with warm caches. A reader must give the mean of every slice
+as the others do, or its row says so. Needs the extra `dev`; a reader that is not installed is left out of the table.
 """
 
 import argparse
@@ -168,12 +168,15 @@ def main() -> None:
         found = {name: measured for name in READERS if (measured := measure(name, folder / "cta", given.repeats))}
         loop = found["pydicom loop"]
         volume_bytes = given.slices * 512 * 512 * 2
-        print("| reader | wall, s | of the pydicom loop | CPU, s | peak memory / int16 volume | same values |\n|---|--:|--:|--:|--:|---|")
+        print(
+            "| reader | wall, s | of the pydicom loop | CPU, s | peak memory / int16 volume | same values |\n|---|--:|--:|--:|--:|---|"
+        )
         for name, one in found.items():
             same = np.allclose(sorted(one["means"]), sorted(loop["means"]), atol=0.01)
             ratio = one["wall_s"] / loop["wall_s"]
             memory = "not measured" if name == "dcm2niix" else f"{one['peak_bytes'] / volume_bytes:.2f}"
-            print(f"| {name} | {one['wall_s']:.2f} | {ratio:.2f} | {one['cpu_s']:.2f} | {memory} | {'yes' if same else 'NO'} |")
+            cells = (name, f"{one['wall_s']:.2f}", f"{ratio:.2f}", f"{one['cpu_s']:.2f}", memory, "yes" if same else "NO")
+            print(f"| {' | '.join(cells)} |")
         index_s, choose_s = index_perfusion(folder / "ctp")
         print(f"\n{POSITIONS * TIMES} perfusion images: indexed in {index_s:.1f} s, roles in {choose_s:.1f} s")
     finally:

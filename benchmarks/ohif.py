@@ -3,9 +3,9 @@
     npm pack @ohif/app@3.13.2 && tar xzf ohif-app-*.tgz
     python benchmarks/ohif.py --ohif package/dist --study STUDY --result RESULT --out FOLDER
 
-Stores the files of STUDY and of RESULT/dicom into a fresh Orthanc (Debian packages orthanc, orthanc-dicomweb), serves OHIF beside
-it, and drives headless Chromium (`pip install playwright`, Debian package chromium). Nothing leaves this machine. Leaves seg.png
-(segmentation over the CT) and sr.png (text of the structured report) in FOLDER.
+Stores the files of STUDY and of RESULT/dicom into a fresh Orthanc (Debian packages orthanc, orthanc-dicomweb), serves OHIF
+beside it, and drives headless Chromium (`pip install playwright`, Debian package chromium). Nothing leaves this machine. Leaves
+seg.png (segmentation over the CT) and sr.png (the structured report) in FOLDER.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pydicom
 from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 CONFIG = """
@@ -40,7 +41,14 @@ window.config = {
   }],
 };
 """
-BROWSER = ["--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+PATIENCE_MS = 45_000
+BROWSER = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+]
 
 
 def free_port() -> int:
@@ -58,7 +66,9 @@ def start_orthanc(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
         "AuthenticationEnabled": False, "DicomServerEnabled": False, "Plugins": [PLUGIN], "DicomWeb": {"Enable": True},
     }  # fmt: skip
     (folder / "orthanc.json").write_text(json.dumps(settings))
-    server = subprocess.Popen(["Orthanc", folder / "orthanc.json"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        [shutil.which("Orthanc") or "Orthanc", folder / "orthanc.json"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     for _ in range(300):
         try:
             ask(port, "GET", "/system")
@@ -85,7 +95,7 @@ def handler(dist: Path, orthanc: int) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             path = self.path.split("?")[0]
             if path.startswith(("/dicom-web", "/wado")):
-                status, headers, body = ask(orthanc, "GET", self.path, headers={"Accept": self.headers.get("Accept", "*/*")})
+                status, headers, body = ask(orthanc, "GET", self.path, headers={"Accept": self.headers.get("Accept", "*/*"), "Host": self.headers["Host"]})
                 self.answer(status, body, headers["Content-Type"] or "application/octet-stream")
             elif path == "/app-config.js":
                 self.answer(200, CONFIG.encode(), "text/javascript")
@@ -110,33 +120,36 @@ def handler(dist: Path, orthanc: int) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def open_series(page: Page, words: str, number: int = 0) -> None:
+def open_series(page: Page, words: str) -> None:
     """Double click on a thumbnail of the left panel, and agree to what is asked."""
-    page.get_by_text(words).nth(number).dblclick(timeout=120_000)
-    page.wait_for_timeout(8_000)
-    for answer in ("Yes", "Load"):
-        button = page.get_by_role("button", name=answer, exact=True)
-        if button.count():
-            button.first.click()
-            page.wait_for_timeout(15_000)
+    page.get_by_text(words).first.dblclick()
+    try:
+        page.get_by_role("button", name="Yes", exact=True).first.click(timeout=PATIENCE_MS)
+    except PlaywrightTimeoutError:
+        print(f"{words}: nothing was asked")
+    page.wait_for_timeout(PATIENCE_MS)
 
 
-def take_pictures(port: int, study_uid: str, out: Path) -> None:
-    """Segmentation over the CT, then the text of the report."""
+def take_pictures(port: int, study_uid: str, out: Path, slices_up: int) -> None:
+    """Segmentation over the CT, then the structured report."""
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), headless=True, args=BROWSER)
         page = browser.new_page(viewport={"width": 1500, "height": 900})
         page.set_default_timeout(240_000)
+        page.on("console", lambda said: print("viewer:", said.text[:300]) if said.type == "error" else None)
         page.goto(f"http://127.0.0.1:{port}/viewer?StudyInstanceUIDs={study_uid}")
         page.wait_for_selector("canvas")
-        page.wait_for_timeout(20_000)
-        page.screenshot(path=out / "start.png")
-        skip = page.get_by_text("Skip", exact=False)
-        if skip.count():
-            skip.first.click()
-        for name, words in (("seg", "LVO arteries"), ("sr", "LVO result")):
-            open_series(page, words)
-            page.screenshot(path=out / f"{name}.png")
+        page.add_style_tag(content="[class*=shepherd] {display: none !important}")  # the tour for first users
+        page.wait_for_timeout(PATIENCE_MS)
+        open_series(page, "LVO arteries")
+        page.mouse.move(900, 450)
+        for _ in range(abs(slices_up)):
+            page.keyboard.press("ArrowUp" if slices_up > 0 else "ArrowDown")
+            page.wait_for_timeout(700)
+        page.wait_for_timeout(PATIENCE_MS)
+        page.screenshot(path=out / "seg.png")
+        open_series(page, "LVO result")
+        page.screenshot(path=out / "sr.png")
         browser.close()
 
 
@@ -145,6 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("ohif", "study", "result", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--slices-up", type=int, default=0, help="from where OHIF opens the segmentation to what is to be seen")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="lvo-ohif-"))
@@ -159,7 +173,7 @@ def main() -> None:
         port = free_port()
         viewer = ThreadingHTTPServer(("127.0.0.1", port), handler(given.ohif, orthanc))
         threading.Thread(target=viewer.serve_forever, daemon=True).start()
-        take_pictures(port, study_uid, given.out)
+        take_pictures(port, study_uid, given.out, given.slices_up)
     finally:
         server.terminate()
         server.wait()

@@ -35,6 +35,10 @@ def test_the_hash_follows_the_values_not_the_file(tmp_path):
         pytest.param("[cta]\nmax_slice_mm = -1.0\n", "max_slice_mm", id="an impossible value"),
         pytest.param("[cta]\nsuspected_probability = 0.1\n", "must not exceed", id="thresholds in the wrong order"),
         pytest.param("[cta\n", "default.toml", id="no TOML"),
+        pytest.param('[[selection.rules]]\ndescription = "x"\n', "role or points", id="a rule that says nothing"),
+        pytest.param('[[selection.rules]]\nrole = "cta"\n', "needs a condition", id="a rule for every series"),
+        pytest.param('[[selection.rules]]\nkernel = "("\nrole = "cta"\n', "no regular expression", id="a broken pattern"),
+        pytest.param('[[selection.rules]]\nkernel = "x"\nrole = "mr"\n', "role", id="a role nobody knows"),
     ],
 )
 def test_a_bad_file_is_refused_with_file_and_key(tmp_path, text, match):

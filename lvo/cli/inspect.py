@@ -27,7 +27,7 @@ _ROLES = {
 
 @click.command("inspect")
 @click.argument("paths", metavar="STUDY...", nargs=-1, required=True, type=GivenPath())
-@click.option("--config", "config_path", type=GivenPath(), help="Settings in TOML, for their rules on series.")
+@click.option("--config", "config_path", envvar="LVO_CONFIG", type=GivenPath(), help="Settings in TOML, for their rules on series.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(paths: tuple[Path, ...], *, config_path: Path | None, as_json: bool) -> None:
     """Show the series of a study: role, geometry, why chosen or not.
@@ -94,8 +94,8 @@ def _used(study: "Study", selection: "Selection") -> list[str]:
     """What would be analysed, a line each: "CT angiogram: series 3", or why there is none."""
     lines = []
     for role, missing in (("cta", selection.missing_cta), ("ctp", selection.missing_ctp), ("ncct", "")):
-        pairs = zip(study.series, selection.rows, strict=True)
-        numbers = ["without number" if s.number is None else str(s.number) for s, row in pairs if row.used and row.role.value == role]
+        used = [s.number for s, row in zip(study.series, selection.rows, strict=True) if row.used and row.role.value == role]
+        numbers = ["without number" if number is None else str(number) for number in used]
         if numbers:
             which = numbers[0] if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} ({len(numbers)} series)"
             lines.append(f"{_ROLES[role]}: series {which}")
@@ -110,14 +110,13 @@ def _print_table(console: "Console", study: "Study", selection: "Selection") -> 
     from rich.table import Table
 
     table = Table()
+    pairs = zip(study.series, selection.rows, selection.ranks, strict=True)
     for name in ("no", "description", "images", "geometry", "role", "used", "rank", "reason"):
         table.add_column(name, justify="right" if name in ("no", "images") else "left", overflow="fold")
-    for series, row, rank in zip(study.series, selection.rows, selection.ranks, strict=True):
+    for series, row, rank in pairs:
         number = "" if series.number is None else str(series.number)
         place = "" if rank is None else f"{rank.place} of {rank.of}, {rank.total:.1f} points"
-        cells = (
-            number, row.description, str(row.n_instances), row.geometry, _ROLES[row.role.value], "yes" if row.used else "", place,
-            row.reason,
-        )  # fmt: skip
+        used = "yes" if row.used else ""
+        cells = (number, row.description, str(row.n_instances), row.geometry, _ROLES[row.role.value], used, place, row.reason)
         table.add_row(*map(escape, cells), style="bold" if row.used else None)
     console.print(table)

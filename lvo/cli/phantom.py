@@ -60,7 +60,13 @@ class _Options(TypedDict):
 @click.option("--rotation", default="0,0,0", show_default=True, help="Degrees about the patient's x, y, z.")
 @click.option("--shift", default="0,0,0", show_default=True, help="Millimetres, LPS.")
 @click.option("--size", default="full", show_default=True, type=click.Choice(["full", "small"]), help="small is for tests.")
-@click.option("--layout", default="plain", show_default=True, metavar="NAME", help="How the CT perfusion is stored: ge-cine, siemens-series, canon-enhanced, ...")
+@click.option(
+    "--layout",
+    default="plain",
+    show_default=True,
+    metavar="NAME",
+    help="How the CT perfusion is stored: ge-cine, siemens-series, canon-enhanced, ...",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print truth.json on stdout.")
 def command(*, kind: str, out_dir: Path, as_json: bool, **options: Unpack[_Options]) -> None:
     """Write a synthetic DICOM study, or only its CT angiogram or CT perfusion, and OUT/truth.json.

@@ -12,7 +12,7 @@ from pydicom.uid import EnhancedCTImageStorage
 
 from lvo.core.grid import Grid
 from lvo.core.volume import TimeSeries
-from lvo.dicom.source import BITS_STORED, RESCALE_INTERCEPT_HU, SeriesHeader, ct_images, decimals
+from lvo.dicom.source import RESCALE_INTERCEPT_HU, SeriesHeader, ct_images, decimals
 
 __all__ = ["enhanced_ct"]
 
@@ -53,7 +53,11 @@ def enhanced_ct(series: TimeSeries, frames: Sequence[int], header: SeriesHeader,
     result.SOPInstanceUID = header.study.uid("enhanced", header.number, instance_number)
     result.InstanceNumber, result.NumberOfFrames = instance_number, len(slices)
     result.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
-    result.PixelPresentation, result.VolumetricProperties, result.VolumeBasedCalculationTechnique = "MONOCHROME", "VOLUME", "NONE"
+    result.PixelPresentation, result.VolumetricProperties, result.VolumeBasedCalculationTechnique = (
+        "MONOCHROME",
+        "VOLUME",
+        "NONE",
+    )
     result.ContentQualification, result.LossyImageCompression, result.PresentationLUTShape = "RESEARCH", "00", "IDENTITY"
     result.DeviceSerialNumber = "phantom"
     result.AcquisitionDuration = float(np.ptp([series.times_s[t, k] for t, k, _ in times]))
@@ -89,7 +93,7 @@ def _shared(image: Dataset, header: SeriesHeader, grid: Grid) -> Dataset:
         VolumeBasedCalculationTechnique="NONE",
     )  # fmt: skip
     details = _item(
-        RotationDirection="CW", RevolutionTime=0.5, SingleCollimationWidth=0.5, TotalCollimationWidth=float(grid.shape_kji[0] * 0.5),
+        RotationDirection="CW", RevolutionTime=0.5, SingleCollimationWidth=0.5, TotalCollimationWidth=0.5 * grid.shape_kji[0],
         TableHeight=100.0, GantryDetectorTilt=0.0, DataCollectionDiameter=500.0,
     )  # fmt: skip
     reconstruction = _item(
@@ -97,14 +101,21 @@ def _shared(image: Dataset, header: SeriesHeader, grid: Grid) -> Dataset:
         ReconstructionDiameter=float(spacing[0] * grid.shape_kji[1]), ReconstructionPixelSpacing=[float(x) for x in spacing],
         ReconstructionAngle=360.0, ImageFilter="NONE",
     )  # fmt: skip
-    exposure = _item(ExposureTimeInms=500.0, XRayTubeCurrentInmA=100.0, ExposureInmAs=50.0, ExposureModulationType="NONE", CTDIvol=4.0)
+    exposure = _item(
+        ExposureTimeInms=500.0, XRayTubeCurrentInmA=100.0, ExposureInmAs=50.0, ExposureModulationType="NONE", CTDIvol=4.0
+    )
     center = grid.to_lps_mm((np.array(grid.shape_kji) - 1) / 2.0)
     position = _item(
         TablePosition=0.0, DataCollectionCenterPatient=[float(x) for x in center],
         ReconstructionTargetCenterPatient=[float(x) for x in center],
     )  # fmt: skip
     event = _item(IrradiationEventUID=header.study.uid("irradiation", header.number))
-    use = _item(ContrastBolusAgentNumber=1, ContrastBolusAgentAdministered="YES", ContrastBolusAgentDetected="YES", ContrastBolusAgentPhase="ARTERIAL")
+    use = _item(
+        ContrastBolusAgentNumber=1,
+        ContrastBolusAgentAdministered="YES",
+        ContrastBolusAgentDetected="YES",
+        ContrastBolusAgentPhase="ARTERIAL",
+    )
     return _item(
         IrradiationEventIdentificationSequence=[event],
         **({"ContrastBolusUsageSequence": [use]} if header.contrast_agent else {}),

@@ -88,7 +88,7 @@ def floats(dataset: Attributes, keyword: str, count: int) -> tuple[float, ...] |
     try:
         value = dataset.get(keyword)
         several = isinstance(value, Sequence) and not isinstance(value, str)
-        values = tuple(map(float, cast("Sequence[float]", value if several else [value])))
+        values = tuple(float(item) for item in (cast("Sequence[float]", value) if several else [cast("float", value)]))
     except (ValueError, TypeError, OverflowError, AttributeError):
         return None
     return values if len(values) == count and all(map(math.isfinite, values)) else None

@@ -249,7 +249,9 @@ def _check_repeats(gaps_mm: NDArray[np.float64]) -> None:
     counts = np.bincount(np.concatenate([[0], np.cumsum(~again)]))
     found = f"{again.sum()} of {counts.sum()} images repeat the position of another (closer than {_POSITION_TOLERANCE_MM} mm)"
     if np.ptp(counts) == 0:
-        msg = f"{found}: every position is there {counts[0]} times, as in phases, or a series sent again; send one image of each"
+        msg = (
+            f"{found}: every position is there {counts[0]} times, as in phases, or a series sent again; send one image of each"
+        )
     else:
         where = named_slices(np.flatnonzero(counts > 1))
         msg = f"{found}, at {where}; one image per position is needed: send one reconstruction per series"
@@ -271,7 +273,9 @@ def _refuse_gaps(gaps_mm: NDArray[np.float64], typical_mm: float) -> NoReturn:
         are = "a slice is missing" if count == 1 else f"{count} slices are missing"
         msg = f"{found}; {are} after {named_slices(wrong)}: send the series again"
     else:
-        msg = f"{found}, {gaps_mm.min():.3f} to {gaps_mm.max():.3f} mm; slices are missing or out of place: send the series again"
+        msg = (
+            f"{found}, {gaps_mm.min():.3f} to {gaps_mm.max():.3f} mm; slices are missing or out of place: send the series again"
+        )
     raise GeometryError(msg)
 
 

@@ -153,12 +153,12 @@ def read_dataset(path: Path, *, pixels: bool = True, tags: Sequence[BaseTag] | N
     """Read a file with pydicom, within `quiet`; the data set, and where it stopped reading.
 
     Raises:
-        InputError: the file is packed as a whole: pydicom would unfold it in memory, whatever its size (a file of 300 kB was seen
-            to need 900 MB).
+        InputError: the file is packed as a whole: pydicom would unfold it in memory, whatever its size (900 MB were seen for a
+            file of 300 kB).
     """
     with path.open("rb") as file:
         if is_deflated(transfer_syntax(file.read(_META_BYTES))):
-            msg = "stored as Deflated Explicit VR Little Endian, which is not opened: it may unfold to any size; send it plain"
+            msg = "stored as Deflated Explicit VR Little Endian, which is not opened: it may unfold to any size: send it plain"
             raise InputError(msg)
         file.seek(0)
         tags = None if tags is None else list(tags)

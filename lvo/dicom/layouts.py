@@ -78,12 +78,16 @@ class Layout:
 
 LAYOUTS = {
     "plain": Layout("one series, every image with its moment"),
-    "ge-cine": Layout("one series, position by position, TriggerTime counts from one start", clock="trigger", numbering="position"),
+    "ge-cine": Layout(
+        "one series, position by position, TriggerTime counts from one start", clock="trigger", numbering="position"
+    ),
     "ge-shuttle": Layout("one series, two slabs by turns, a time of day per pass", motion=Motion.JOG, clock="time_of_day"),
     "siemens": Layout("one series, AcquisitionNumber per time point"),
     "siemens-series": Layout("one series per time point", split=True),
     "siemens-shuttle": Layout("one series, slices sweep to and fro, each with its own time", motion=Motion.SHUTTLE),
-    "canon": Layout("one series of whole volumes, dense, then sparse; date and time apart", thinning=True, clock="date_and_time"),
+    "canon": Layout(
+        "one series of whole volumes, dense, then sparse; date and time apart", thinning=True, clock="date_and_time"
+    ),
     "canon-enhanced": Layout("one multi-frame object per time point, dense, then sparse", thinning=True, enhanced=1),
     "philips": Layout("one series, temporal positions counted, images numbered at random", clock="counted", numbering="random"),
     "philips-jog": Layout(

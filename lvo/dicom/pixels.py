@@ -164,9 +164,7 @@ def _decode_file(frames: Sequence[Frame], places: Sequence[int], slices_hu: NDAr
     return _File(tuple(places), len(places) * (text(dataset, "LossyImageCompression") == "01"), odd_padding_hu)
 
 
-def _fill(
-    header: Attributes, stored: NDArray[Any], rescale: tuple[float, float], plane_hu: NDArray[Any]
-) -> float | None:
+def _fill(header: Attributes, stored: NDArray[Any], rescale: tuple[float, float], plane_hu: NDArray[Any]) -> float | None:
     """Rescale one plane into its place; answers a padding value that stands for tissue, and so was not taken for padding."""
     slope, intercept = rescale
     if plane_hu.dtype == np.int16 and slope == 1.0 and intercept.is_integer() and stored.dtype.itemsize <= 2:

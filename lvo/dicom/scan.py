@@ -34,8 +34,8 @@ _UNDEFINED = 0xFFFFFFFF
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
 """Value representations whose length takes four bytes (PS3.5 7.1.2)."""
 _SHORT = frozenset({
-    b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS", b"ST", b"TM",
-    b"UI", b"UL", b"US",
+    b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS", b"ST",
+    b"TM", b"UI", b"UL", b"US",
 })  # fmt: skip
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FD": "d", "FL": "f"}
 _MAX_DEPTH = 16
@@ -202,9 +202,7 @@ def _skip_item(head: bytes, at: int, *, explicit: bool, depth: int) -> int:
         tag, vr, start, length = _element(head, at, explicit=explicit)
         if tag == _ITEM_END:
             return start
-        at = (
-            _skip_sequence(head, start, vr, explicit=explicit, depth=depth + 1) if length == _UNDEFINED else start + length
-        )
+        at = _skip_sequence(head, start, vr, explicit=explicit, depth=depth + 1) if length == _UNDEFINED else start + length
 
 
 def _keep(values: dict[str, object], tag: int, known: tuple[str, str] | None, vr: bytes, raw: bytes) -> None:

@@ -196,15 +196,17 @@ def ranked(judged: Sequence[Judged]) -> list[Judged]:
 def _placed(item: Judged, best: Judged, place: int, of: int, *, others: Sequence[Judged]) -> Judged:
     """A series with its place, and why it is not the first."""
     item = replace(item, rank=Rank(place, of, item.points))
-    if place == 1:
-        why = f"chosen: {item.why}"
-    else:
-        why = f"{item.why}; {_name(best)} is preferred for {_difference(item, best)}"
+    why = f"chosen: {item.why}" if place == 1 else _second(item, best)
     rest = [other for other in others if other.facts is not item.facts and other.facts.series.number is not None]
     parts = [_name(other) for other in rest if item.role is Role.CTA and continues(item.facts, other.facts)]
     if parts:
         why += f"; {' and '.join(parts)} continues it: if one scan was split, send it as one series"
     return replace(item, why=why)
+
+
+def _second(item: Judged, best: Judged) -> str:
+    """Why another is used."""
+    return f"{item.why}; {_name(best)} is preferred for {_difference(item, best)}"
 
 
 def _difference(item: Judged, best: Judged) -> str:

@@ -134,7 +134,7 @@ class CtWriter:
                 setattr(image, keyword, value)
 
     @staticmethod
-    def _item(**tags: Any) -> Dataset:  # noqa: ANN401 - any DICOM value
+    def _item(**tags: Any) -> Dataset:
         item = Dataset()
         for keyword, value in tags.items():
             setattr(item, keyword, value)

@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of reading: python fuzzing.py FOLDER [libFuzzer options]. See `scripts/fuzz`.
 
-Each input is one file. It is indexed, judged and loaded; anything but a refusal in words (InputError) is a finding, as are hangs
-and memory that no file of that size can need (limits by libFuzzer's options).
+Each input is one file. It is indexed, judged and loaded; anything but a refusal in words (InputError) is a finding, as are
+hangs and memory that no file of that size can need (limits by libFuzzer's options).
 """
 
 import sys
@@ -28,7 +28,12 @@ def one_input(content: bytes) -> None:
         try:
             read()
         except InputError as error:
-            assert str(error)
+            _check(error)
+
+
+def _check(error: InputError) -> None:
+    """A refusal has words."""
+    assert str(error)
 
 
 def _index() -> None:
@@ -40,7 +45,7 @@ def _index() -> None:
                     try:
                         load(series)
                     except InputError as error:
-                        assert str(error)
+                        _check(error)
 
 
 def _decode() -> None:

@@ -41,7 +41,7 @@ class Expected:
     """
 
     number: int | None = None
-    settings: SelectionSettings = SelectionSettings()
+    settings: SelectionSettings = field(default_factory=SelectionSettings)
     tolerance_hu: float | None = 1.0
     border: int = 0
     paths: tuple[Path, ...] = ()

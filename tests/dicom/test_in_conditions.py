@@ -1,4 +1,4 @@
-"""Every row of the table of input conditions is what `lvo` does: `docs/reference/dicom-input.md` is read and tried line by line."""
+"""Every row of the table of input conditions is what `lvo` does: `docs/reference/dicom-input.md` is tried line by line."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The quick look at headers and pixels: never another answer than pydicom's, only sooner; and nothing read that it cannot know."""
+"""The quick look at headers and pixels: never another answer than pydicom's, only sooner; and nothing that it cannot know."""
 
 import warnings
 from pathlib import Path
@@ -119,7 +119,7 @@ def test_several_values_in_a_text_are_kept_as_stored(tmp_path, quick):
 
 
 def test_odd_values_are_not_quoted_in_warnings_or_logs(tmp_path, caplog):
-    """pydicom would log a UID that has swallowed a name; it did, when a header was damaged in one byte."""
+    """By itself pydicom logs a UID that has swallowed a name; it did, when a header was damaged in one byte."""
     scene = Scene(tmp_path)
     (path,) = scene.series(scene.stack(1), tags={"SeriesDescription": "K\u00f6nig"})  # not ASCII: pydicom has to read it
     content = path.read_bytes()

@@ -54,7 +54,7 @@ def test_every_layout_is_read_to_the_right_voxel_and_time(tmp_path, name):
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_layout_is_valid_dicom(tmp_path, name):
-    """dciodvfy finds no error in the first and the last object."""
+    """No error by dciodvfy in the first and the last object."""
     _, files = _write(name, tmp_path)
     assert dciodvfy_errors([files[0], files[-1]]) == []
 

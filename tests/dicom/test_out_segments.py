@@ -97,6 +97,8 @@ def test_a_label_without_a_meaning_and_another_grid_are_refused(report_phantom, 
     with pytest.raises(OutputError, match=r"labels \[200\]"):
         write(_report(report_phantom, np.where(labels == BA, 200, labels)), sources, tmp_path)
     report = report_phantom.report()
-    elsewhere = Volume(np.zeros(report_phantom.grid(Role.CTP).shape_kji, np.uint8), report_phantom.grid(Role.CTP), Quantity.MASK)
+    elsewhere = Volume(
+        np.zeros(report_phantom.grid(Role.CTP).shape_kji, np.uint8), report_phantom.grid(Role.CTP), Quantity.MASK
+    )
     with pytest.raises(OutputError, match="'clot' lies on another grid"):
         write(replace(report, volumes={**report.volumes, "clot": elsewhere}), sources, tmp_path)

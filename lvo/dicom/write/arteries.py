@@ -1,7 +1,7 @@
 """What segments of the arteries are called in a segmentation, when a result names the segment of each voxel.
 
-`Report.volumes` may hold "artery_segments" (labels on the grid of the CT angiogram, as ARTERY_LABELS counts them) and "clot" (a mask
-on the same grid). Where they are absent, all arteries are one segment.
+`Report.volumes` may hold "artery_segments" (labels on the grid of the CT angiogram, as ARTERY_LABELS counts them) and "clot" (a
+mask on the same grid). Where they are absent, all arteries are one segment.
 """
 
 import numpy as np
@@ -24,7 +24,12 @@ ARTERY_LABELS: dict[int, tuple[str, Side]] = {
 """Label of each segment of "artery_segments": in the order of `lvo.core.anatomy.ARTERIES`, left (or midline) odd, right even."""
 
 CLOT = seg.SegmentKind(
-    "Suspected clot", seg.ABNORMAL, Code("396339007", "SCT", "Thrombus"), seg.NETWORK, (40.0, 0.0, 0.0), tracked="Suspected clot"
+    "Suspected clot",
+    seg.ABNORMAL,
+    Code("396339007", "SCT", "Thrombus"),
+    seg.NETWORK,
+    (40.0, 0.0, 0.0),
+    tracked="Suspected clot",
 )
 
 _COLORS_LAB = {

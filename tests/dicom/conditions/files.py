@@ -118,4 +118,4 @@ def _(scene):
 
 @condition("deflated")
 def _(scene):
-    scene.series(change=lambda image, n: setattr(image.file_meta, "TransferSyntaxUID", DeflatedExplicitVRLittleEndian))
+    scene.series(change=lambda image, _: setattr(image.file_meta, "TransferSyntaxUID", DeflatedExplicitVRLittleEndian))

@@ -105,7 +105,9 @@ def _(scene):
 @condition("two-distances-plain")
 def _(scene):
     steps = np.array([4.0] * 10 + [7.0] * 8)
-    scene.series(scene.stack(1)[0] + np.concatenate([[0], np.cumsum(steps)])[:, None] * (0, 0, 1), tags=PLAIN | {"SliceThickness": 7})
+    scene.series(
+        scene.stack(1)[0] + np.concatenate([[0], np.cumsum(steps)])[:, None] * (0, 0, 1), tags=PLAIN | {"SliceThickness": 7}
+    )
 
 
 @condition("two-distances-angiogram")
@@ -193,4 +195,3 @@ def _(scene):
 @condition("enhanced-absurd-frames")
 def _(scene):
     scene.enhanced(scene.stack(), NumberOfFrames=2_000_000)
-

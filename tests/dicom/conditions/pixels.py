@@ -5,10 +5,16 @@ import numpy as np
 from lvo_tests_dicom_scene import Expected, condition
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
-    UID, ExplicitVRBigEndian, HTJ2KLossless, ImplicitVRLittleEndian, JPEG2000, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless,
+    JPEG2000,
+    UID,
+    ExplicitVRBigEndian,
+    HTJ2KLossless,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
     RLELossless,
 )  # fmt: skip
-
 
 LARGER = {"Rows": 64, "Columns": 64}  # the wavelets of JPEG 2000 need some room
 

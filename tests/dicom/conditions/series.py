@@ -100,7 +100,7 @@ def _(scene):
 
 @condition("bolus-tracking")
 def _(scene):
-    scene.series([scene.stack(1)[0]] * 20, tags={"SeriesDescription": "Monitoring"}, each=lambda n: _at(n))
+    scene.series([scene.stack(1)[0]] * 20, tags={"SeriesDescription": "Monitoring"}, each=_at)
 
 
 @condition("bolus-tracking-few")

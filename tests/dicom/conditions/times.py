@@ -1,3 +1,4 @@
+# ruff: noqa: ARG005 - clocks are functions of seconds and time point, also where they use one of them
 """Conditions of the table: CT perfusion, who scanned what when."""
 
 import datetime as dt
@@ -11,6 +12,7 @@ from lvo.dicom.layouts import LAYOUTS, write_ctp_layout
 from lvo.dicom.source import SeriesHeader, StudyHeader
 
 K, T, STEP_S = 6, 12, 1.5
+TIMES_S = STEP_S * np.arange(T)
 START = dt.datetime(2026, 3, 1, 10, 20, 30, 250000)  # noqa: DTZ001 - DICOM local time
 
 
@@ -34,7 +36,7 @@ def _moment(seconds, start=START):
     return (start + dt.timedelta(seconds=float(seconds))).strftime("%Y%m%d%H%M%S.%f")
 
 
-def _perfusion(scene, clock, keep=lambda t, k: True, tags=None, times_s=STEP_S * np.arange(T)):
+def _perfusion(scene, clock, keep=lambda t, k: True, tags=None, times_s=TIMES_S):
     """A scan of six slices at twelve times; `clock(seconds, t)` gives the tags that say when."""
     stack = scene.stack(K, 5.0)
     pairs = [(t, k) for k in range(K) for t in range(T) if keep(t, k)]
@@ -134,4 +136,9 @@ def _(scene):
     stack = scene.stack(2, 10.0)
     positions = np.array([stack[k] for _ in range(40) for k in range(2)])
     seconds = [float(n // 2) for n in range(80)]
-    scene.series(positions, seconds=seconds, each=lambda n: _by_moment(seconds[n], 0), tags={"SliceThickness": 10, "SeriesDescription": "CTP"})
+    scene.series(
+        positions,
+        seconds=seconds,
+        each=lambda n: _by_moment(seconds[n], 0),
+        tags={"SliceThickness": 10, "SeriesDescription": "CTP"},
+    )
