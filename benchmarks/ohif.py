@@ -95,7 +95,12 @@ def handler(dist: Path, orthanc: int) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             path = self.path.split("?")[0]
             if path.startswith(("/dicom-web", "/wado")):
-                status, headers, body = ask(orthanc, "GET", self.path, headers={"Accept": self.headers.get("Accept", "*/*"), "Host": self.headers["Host"]})
+                status, headers, body = ask(
+                    orthanc,
+                    "GET",
+                    self.path,
+                    headers={"Accept": self.headers.get("Accept", "*/*"), "Host": self.headers["Host"]},
+                )
                 self.answer(status, body, headers["Content-Type"] or "application/octet-stream")
             elif path == "/app-config.js":
                 self.answer(200, CONFIG.encode(), "text/javascript")

@@ -27,7 +27,9 @@ _ROLES = {
 
 @click.command("inspect")
 @click.argument("paths", metavar="STUDY...", nargs=-1, required=True, type=GivenPath())
-@click.option("--config", "config_path", envvar="LVO_CONFIG", type=GivenPath(), help="Settings in TOML, for their rules on series.")
+@click.option(
+    "--config", "config_path", envvar="LVO_CONFIG", type=GivenPath(), help="Settings in TOML, for their rules on series."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(paths: tuple[Path, ...], *, config_path: Path | None, as_json: bool) -> None:
     """Show the series of a study: role, geometry, why chosen or not.

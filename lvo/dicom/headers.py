@@ -16,7 +16,7 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from lvo.dicom.frames import Attributes, Frame, frames_of, integer, nested, text
-from lvo.dicom.scan import Wanted, is_deflated, scan_file, transfer_syntax
+from lvo.dicom.scan import Wanted, is_deflated, scan_file
 from lvo.errors import InputError
 
 __all__ = ["UNREADABLE", "Header", "looks_like_dicom", "quiet", "read_dataset", "read_header"]
@@ -28,7 +28,7 @@ UNREADABLE = (
 """What parsing a damaged DICOM file can raise."""
 
 _PREAMBLE = 128
-_META_BYTES = 4096
+_META_BYTES = 1 << 20
 _CACHED_HEADERS = 20_000
 _ELEMENT_HEADER_BYTES: dict[str, int] = {ImplicitVRLittleEndian: 8, ExplicitVRLittleEndian: 12, ExplicitVRBigEndian: 12}
 
@@ -157,7 +157,7 @@ def read_dataset(path: Path, *, pixels: bool = True, tags: Sequence[BaseTag] | N
             file of 300 kB).
     """
     with path.open("rb") as file:
-        if is_deflated(transfer_syntax(file.read(_META_BYTES))):
+        if is_deflated(file.read(_META_BYTES)):
             msg = "stored as Deflated Explicit VR Little Endian, which is not opened: it may unfold to any size: send it plain"
             raise InputError(msg)
         file.seek(0)

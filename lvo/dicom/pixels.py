@@ -34,7 +34,7 @@ _MAX_RATIO = 1000.0
 """No image packs its pixels this tightly: a file whose header asks for more is damaged, or made to exhaust the memory."""
 
 _PLAIN = Wanted.of(
-    "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation",
+    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation",
     "RescaleSlope", "RescaleIntercept", "PixelPaddingValue", "PixelPaddingRangeLimit", "LossyImageCompression",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
@@ -129,7 +129,8 @@ def _read_plain(frame: Frame, place: int, slices_hu: NDArray[Any]) -> _File | No
             return None
         values, count = scan.values, frame.shape_ji[0] * frame.shape_ji[1]
         usual = (
-            integer(values, "NumberOfFrames", 1) == 1
+            (values.get("Rows"), values.get("Columns")) == frame.shape_ji
+            and integer(values, "NumberOfFrames", 1) == 1
             and integer(values, "SamplesPerPixel", 1) == 1
             and values.get("PhotometricInterpretation") == "MONOCHROME2"
             and values.get("BitsAllocated") == 16

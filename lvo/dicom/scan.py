@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, UID_dictionary
+from pydicom.uid import AllTransferSyntaxes, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 __all__ = ["ABSENT_SYNTAX", "Scan", "Wanted", "is_deflated", "is_native", "scan_file", "transfer_syntax"]
 
@@ -26,7 +26,9 @@ _PREAMBLE = 128
 _HEAD_BYTES = (1 << 15, 1 << 20)
 """Most headers end within 32 KiB; private elements of some scanners fill hundreds. Beyond a megabyte pydicom may look."""
 
-_PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+_PIXEL_DATA = 0x7FE00010
+_END_OF_HEADER = frozenset({0x7FE00008, 0x7FE00009, _PIXEL_DATA})
+"""Pixels; as floating-point numbers in the first two."""
 _SYNTAX = 0x00020010
 _CHARACTER_SET = 0x00080005
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -39,10 +41,9 @@ _SHORT = frozenset({
 })  # fmt: skip
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FD": "d", "FL": "f"}
 _MAX_DEPTH = 16
-_SYNTAXES = {uid: name for uid, (name, kind, *_) in UID_dictionary.items() if kind == "Transfer Syntax"}
-_DEFLATED = frozenset(uid for uid, name in _SYNTAXES.items() if "Deflate" in name)
+_DEFLATED = frozenset(str(uid) for uid in AllTransferSyntaxes if "Deflate" in uid.name)
 _NATIVE = frozenset({str(ImplicitVRLittleEndian), str(ExplicitVRLittleEndian)})
-_READABLE = frozenset(_SYNTAXES) - _DEFLATED - {str(ExplicitVRBigEndian)}
+_READABLE = frozenset(map(str, AllTransferSyntaxes)) - _DEFLATED - {str(ExplicitVRBigEndian)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Scan:
         syntax: Transfer Syntax UID.
         pixels_at: where the element with the pixels starts in the file, or the file ends without any.
         value_at: where its value starts; `pixels_at` where there is none.
-        value_bytes: length of the value, 0 without any, -1 where it is in fragments (compressed).
+        value_bytes: length of the value, 0 without integers, -1 where it is in fragments (compressed).
     """
 
     values: Mapping[str, object]
@@ -110,9 +111,13 @@ def is_native(syntax: str) -> bool:
     return syntax in _NATIVE
 
 
-def is_deflated(syntax: str) -> bool:
-    """Whether the data set itself is packed, so that a few bytes may unfold to any number."""
-    return syntax in _DEFLATED
+def is_deflated(head: bytes) -> bool:
+    """Whether a data set is packed as a whole, so that a few bytes may unfold to any number: by the start of its file.
+
+    Where that names no transfer syntax in an orderly way, the mere mention of such a one counts.
+    """
+    syntax = transfer_syntax(head)
+    return syntax in _DEFLATED if syntax else any(uid.encode() in head for uid in _DEFLATED)
 
 
 class _UnusualError(Exception):
@@ -135,8 +140,9 @@ def _scan(head: bytes, wanted: Wanted, *, whole: bool) -> Scan:
     last = 0
     while at < len(head) or not whole:
         tag, vr, start, length = _element(head, at, explicit=explicit)
-        if tag in _PIXEL_DATA:
-            return Scan(values, syntax, at, start, -1 if length == _UNDEFINED else length)
+        if tag in _END_OF_HEADER:
+            value_bytes = 0 if tag != _PIXEL_DATA else -1 if length == _UNDEFINED else length
+            return Scan(values, syntax, at, start, value_bytes)
         if tag <= last:  # elements out of order: whoever wrote this did not know the standard
             raise _UnusualError
         last = tag

@@ -87,7 +87,8 @@ def ruled(item: Judged, rules: Sequence[SeriesRule]) -> Judged:
     if named is not None:
         number, role = named
         words.insert(0, f"rule {number} of the configuration says {role}")
-        item = replace(item, role=Role.OTHER if role == "ignore" else Role(role), group=0)
+        named_role = Role.OTHER if role == "ignore" else Role(role)
+        item = replace(item, role=named_role, group=item.group if named_role is item.role else 0)
     points = {"rules": sum(rule.points for _, rule in holding)}
     return replace(item, why=", ".join([*words, item.why]), points=points)
 

@@ -189,14 +189,25 @@ def _time_points(judged: Sequence[Judged]) -> list[Judged]:
         lead = judged[free[0]].facts
         same = [n for n in free if same_geometry(lead, judged[n].facts)]
         free = [n for n in free if n not in same]
-        starts = [judged[n].facts.start_s for n in same if judged[n].facts.start_s < float("inf")]
-        if len(same) < MIN_CTP_TIMES or (starts and max(starts) - min(starts) > MAX_CTP_S):
-            continue  # without any time they stay a perfusion scan, so that it is refused aloud
+        if len(same) < MIN_CTP_TIMES or not _one_after_the_other([judged[n].facts for n in same]):
+            continue
         group += 1
         why = f"one of {len(same)} time points with the same geometry"
         for n in same:
             result[n] = replace(judged[n], role=Role.CTP, why=why, group=group, n_times=len(same))
     return result
+
+
+def _one_after_the_other(facts: Sequence[Facts]) -> bool:
+    """Whether series of one geometry can be the time points of one scan.
+
+    Series that start together are reconstructions (of several energies, say). Without any time they stay a perfusion scan, so
+    that it is refused aloud, if they are described as one or too thick for an angiogram.
+    """
+    starts = [one.start_s for one in facts]
+    if min(starts) == float("inf"):
+        return any(one.says_perfusion for one in facts) or facts[0].slice_mm > THIN_MM
+    return len(set(starts)) == len(starts) and max(starts) - min(starts) <= MAX_CTP_S
 
 
 def _may_be_time_point(item: Judged) -> bool:

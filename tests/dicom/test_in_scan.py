@@ -108,6 +108,17 @@ def test_deflated_files_are_never_unfolded(tmp_path, bare):
             read(path)
 
 
+def test_a_deflated_file_cannot_hide_behind_broken_meta_information(tmp_path):
+    """A length in the group before the transfer syntax that leads nowhere: the mention of the syntax is enough."""
+    content = bytearray(next(path for path in SHIPPED if path.name == "image_dfl.dcm").read_bytes())
+    at = content.index(b"\x02\x00\x02\x00UI")
+    content[at + 6 : at + 8] = b"\xff\xff"
+    (tmp_path / "x").write_bytes(content)
+    assert transfer_syntax(bytes(content)) == ""
+    with pytest.raises(InputError, match="Deflated"):
+        read_header(tmp_path / "x")
+
+
 @pytest.mark.parametrize("quick", [True, False], ids=["scanned", "by pydicom"])
 def test_several_values_in_a_text_are_kept_as_stored(tmp_path, quick):
     """A backslash in a description is no list of Python."""

@@ -5,6 +5,7 @@ mask on the same grid). Where they are absent, all arteries are one segment.
 """
 
 import numpy as np
+from highdicom.sr import CodedConcept
 from numpy.typing import NDArray
 from pydicom.sr.coding import Code
 
@@ -81,7 +82,7 @@ def _kind(name: str, side: Side) -> seg.SegmentKind:
     )
 
 
-def _code(name: str) -> Code:
+def _code(name: str) -> Code | CodedConcept:
     """The code of a segment: the standard's where `codes` has one."""
     site = name.partition("-superior")[0].partition("-inferior")[0]
     if site in {one.value for one in Site}:

@@ -35,7 +35,7 @@ class SegmentKind:
 
     label: str
     category: Code
-    kind: Code
+    kind: Code | hd.sr.CodedConcept
     family: Code
     color_lab: tuple[float, float, float]
     side: Side | None = None
