@@ -22,7 +22,7 @@ ARTERY_LABELS: dict[int, tuple[str, Side]] = {
     for n, artery in enumerate(ARTERIES)
     for right in ((False, True) if artery.paired else (False,))
 }
-"""Label of each segment of "artery_segments": in the order of `lvo.core.anatomy.ARTERIES`, left (or midline) odd, right even."""
+"""Labels of "artery_segments": in the order of `lvo.core.anatomy.ARTERIES`, left (or midline) odd, right even."""
 
 CLOT = seg.SegmentKind(
     "Suspected clot",
