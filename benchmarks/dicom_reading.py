@@ -177,9 +177,8 @@ def main() -> None:
             cells = (name, f"{one['wall_s']:.2f}", f"{ratio:.2f}", f"{one['cpu_s']:.2f}", memory, "yes" if same else "NO")
             print(f"| {' | '.join(cells)} |")
         index_s, index_cpu_s, choose_s = index_perfusion(folder / "ctp")
-        print(
-            f"\n{POSITIONS * TIMES} perfusion images: indexed in {index_s:.1f} s ({index_cpu_s:.1f} s CPU), roles in {choose_s:.1f} s"
-        )
+        took = f"indexed in {index_s:.1f} s ({index_cpu_s:.1f} s CPU), roles in {choose_s:.1f} s"
+        print(f"\n{POSITIONS * TIMES} perfusion images: {took}")
     finally:
         shutil.rmtree(folder)
 
