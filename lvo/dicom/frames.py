@@ -79,8 +79,9 @@ def text(dataset: Attributes, keyword: str) -> str:
     value = dataset.get(keyword)
     if value is None:
         return ""
-    several = isinstance(value, Sequence) and not isinstance(value, str | bytes)
-    return "\\".join(map(str, value)).strip() if several else str(value).strip()
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return "\\".join(map(str, value)).strip()
+    return str(value).strip()
 
 
 def floats(dataset: Attributes, keyword: str, count: int) -> tuple[float, ...] | None:
