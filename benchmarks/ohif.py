@@ -129,7 +129,7 @@ def open_series(page: Page, words: str) -> None:
     """Double click on a thumbnail of the left panel, and agree to what is asked."""
     page.get_by_text(words).first.dblclick()
     try:
-        page.get_by_role("button", name="Yes", exact=True).first.click(timeout=PATIENCE_MS)
+        page.get_by_text("Yes", exact=True).first.click(timeout=2 * PATIENCE_MS)
     except PlaywrightTimeoutError:
         print(f"{words}: nothing was asked")
     page.wait_for_timeout(PATIENCE_MS)
