@@ -42,6 +42,7 @@ window.config = {
 };
 """
 PATIENCE_MS = 45_000
+NO_TOUR = ".shepherd-modal-overlay-container, .shepherd-element {display: none !important}"
 BROWSER = [
     "--no-sandbox",
     "--disable-dev-shm-usage",
@@ -144,7 +145,7 @@ def take_pictures(port: int, study_uid: str, out: Path, slices_up: int) -> None:
         page.on("console", lambda said: print("viewer:", said.text[:300]) if said.type == "error" else None)
         page.goto(f"http://127.0.0.1:{port}/viewer?StudyInstanceUIDs={study_uid}")
         page.wait_for_selector("canvas")
-        page.add_style_tag(content=".shepherd-modal-overlay-container, .shepherd-element {display: none !important}")  # the tour for first users
+        page.add_style_tag(content=NO_TOUR)
         page.wait_for_timeout(PATIENCE_MS)
         open_series(page, "LVO arteries")
         page.mouse.move(900, 450)

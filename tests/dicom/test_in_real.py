@@ -80,13 +80,13 @@ def test_tilted_slices_lie_right_to_a_millimetre(real_data, number):
         j, i = np.meshgrid(np.arange(60, grid.shape_kji[1] - 60, 3), np.arange(60, grid.shape_kji[2] - 60, 3), indexing="ij")
         away = grid.to_lps_mm(np.stack([np.full_like(j, k), j, i], -1)) - [float(x) for x in image.ImagePositionPatient]
         assert np.abs(away @ np.cross(row, column)).max() < 0.01, "in the plane of its slice"
-        for down_mm, right_mm in off:
+        for (down_mm, right_mm), found_hu in off.items():
             at = [
                 (away @ column + down_mm) / float(image.PixelSpacing[0]),
                 (away @ row + right_mm) / float(image.PixelSpacing[1]),
             ]
             theirs = map_coordinates(raw, at, order=1, mode="nearest")
-            off[down_mm, right_mm].append(np.abs(np.clip(theirs, -1024, None) - loaded.volume.array[k, j, i]).mean())
+            found_hu.append(np.abs(np.clip(theirs, -1024, None) - loaded.volume.array[k, j, i]).mean())
     mean_hu = {shift: float(np.mean(values)) for shift, values in off.items()}
     assert all(mean_hu[0, 0] < 0.5 * mean_hu[shift] for shift in off if shift != (0, 0)), mean_hu
 
