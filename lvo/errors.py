@@ -3,7 +3,7 @@
 LvoError
 ├── UsageError          (ValueError)   the command or the configuration asks for something impossible
 │   └── ConfigError                    a configuration file has an unknown key, a wrong type or an impossible value
-├── InputError          (ValueError)   what was given cannot be read as imaging data
+├── InputError          (ValueError)   what was given cannot be read: images, an event log, a table of units
 │   └── GeometryError                  the images of a series do not form one complete volume
 ├── ModelError          (RuntimeError) a model is missing, altered, or does not fit its manifest
 └── OutputError         (OSError)      results cannot be written
@@ -26,7 +26,7 @@ class ConfigError(UsageError):
 
 
 class InputError(LvoError, ValueError):
-    """What was given cannot be read as imaging data."""
+    """What was given cannot be read: images, an event log, a table of units."""
 
 
 class GeometryError(InputError):

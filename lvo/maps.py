@@ -74,7 +74,7 @@ def make_maps(path: Path, config: Config, *, times_path: Path | None = None) -> 
     """
     progress = Progress()
     with progress.stage("load"):
-        loaded = _load_nifti(path, times_path) if is_nifti(path) else _load_dicom(path, times_path)
+        loaded = _load_nifti(path, times_path) if is_nifti(path) else _load_dicom(path, times_path, config)
     if isinstance(loaded, NotAssessable):
         return MapsResult(_report(loaded, config, progress), (), None)
     progress.notes += loaded.notes
@@ -109,7 +109,7 @@ def _load_nifti(path: Path, times_path: Path | None) -> _Loaded:
     return _Loaded(loaded.series, loaded.turn, loaded.notes)
 
 
-def _load_dicom(path: Path, times_path: Path | None) -> _Loaded | NotAssessable:
+def _load_dicom(path: Path, times_path: Path | None, config: Config) -> _Loaded | NotAssessable:
     """The CT perfusion of the one study in `path`."""
     if times_path is not None:
         msg = "--times is for NIfTI; the times of DICOM images come from their headers"
@@ -118,7 +118,7 @@ def _load_dicom(path: Path, times_path: Path | None) -> _Loaded | NotAssessable:
         if len(studies) != 1:
             msg = f"{path} holds {len(studies)} studies; give the folder of one"
             raise UsageError(msg)
-        selection = choose(studies[0])
+        selection = choose(studies[0], config.selection)
         if not selection.ctp:
             return NotAssessable((selection.missing_ctp,))
         try:

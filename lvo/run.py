@@ -7,9 +7,9 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,11 +17,13 @@ import msgspec
 
 from lvo import RESEARCH_USE_ONLY
 from lvo.config import Config
-from lvo.core.outcome import Assessed, NotAssessable
+from lvo.core.outcome import Absent, Assessed, NotAssessable
 from lvo.core.report import CtaResult, Finding, Output, Report, Severity
 from lvo.core.study import Role, Study
+from lvo.core.transfer import Transfer
 from lvo.dicom.write import SourceSeries, Stamp, write_results
 from lvo.errors import InputError, OutputError
+from lvo.eventlog import AiCall, Event, EventKind, Facts
 from lvo.infer import load_model
 from lvo.infer.call_head import load_call_head
 from lvo.nifti.volumes import write_nifti
@@ -31,7 +33,7 @@ from lvo.report.html import render_html
 from lvo.report.pdf import render_pdf
 from lvo.report.result import quality_notes, result_document, result_text, software_versions, status_of
 
-__all__ = ["Request", "RunResult", "load_models", "run_study"]
+__all__ = ["Request", "RunResult", "load_models", "result_event", "run_study"]
 
 ANALYSED, NOT_ASSESSABLE = 0, 3
 """Exit status of the contract."""
@@ -48,12 +50,14 @@ class Request:
         config: settings.
         clinical: clinical facts for the selection rules.
         roles: parts to analyse.
+        destinations: thrombectomy centres for a report, where the hospital is configured; None where it is not.
     """
 
     out_dir: Path
     config: Config
     clinical: Mapping[str, float | str | None]
     roles: frozenset[Role]
+    destinations: Callable[[Report], Transfer | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,10 +95,32 @@ def run_study(study: Study, models: Models, request: Request) -> RunResult:
         raise InputError(msg)
     with _complete_folder(request.out_dir / study.study_instance_uid) as folder:
         analysis = analyze(study, models, request.config, clinical=request.clinical, roles=request.roles)
+        if request.destinations is not None:
+            report = replace(analysis.report, transfer=request.destinations(analysis.report))
+            analysis = replace(analysis, report=report)
         start = time.perf_counter()
         document = _write(analysis, folder, request)
         _write_run(analysis.report, request.config, folder, writing_s=round(time.perf_counter() - start, 3))
     return RunResult(request.out_dir / study.study_instance_uid, document, analysis.report, _exit_status(analysis.report))
+
+
+def result_event(report: Report, *, site: str, at: datetime) -> Event:
+    """The result as an event of the service's clock, under the Study Instance UID as pseudonym.
+
+    Args:
+        report: of the study.
+        site: code of the hospital.
+        at: when the result was there, with offset from UTC.
+    """
+    call: AiCall
+    match report.cta:
+        case Assessed(value=CtaResult(finding=finding)):
+            call = finding.call.value
+        case NotAssessable():
+            call = "not_assessable"
+        case Absent():
+            call = "absent"
+    return Event(at=at, kind=EventKind.RESULT_OUT, case=report.study_instance_uid, site=site, facts=Facts(call=call))
 
 
 def _exit_status(report: Report) -> int:

@@ -1,5 +1,6 @@
 """Settings: what is written is what is used, and what nobody knows is refused by name."""
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -13,7 +14,7 @@ DEFAULT_TOML = Path(__file__).parents[1] / "configs" / "default.toml"
 
 
 def test_default_toml_spells_out_every_key_with_its_default():
-    assert tomllib.loads(DEFAULT_TOML.read_text()) == msgspec.to_builtins(Config())
+    assert tomllib.loads(DEFAULT_TOML.read_text()) == json.loads(msgspec.json.encode(Config()))
     assert load_config(DEFAULT_TOML) == Config()
     assert load_config(None) == Config()
 
@@ -37,6 +38,10 @@ def test_the_hash_follows_the_values_not_the_file(tmp_path):
         pytest.param("[runtime]\ndevice = 'tpu'\n", "device", id="an unknown device"),
         pytest.param("[runtime]\nthreads = 0\n", "threads", id="no thread"),
         pytest.param("[cta\n", "default.toml", id="no TOML"),
+        pytest.param('[[selection.rules]]\ndescription = "x"\n', "role or points", id="a rule that says nothing"),
+        pytest.param('[[selection.rules]]\nrole = "cta"\n', "needs a condition", id="a rule for every series"),
+        pytest.param('[[selection.rules]]\nkernel = "("\nrole = "cta"\n', "no regular expression", id="a broken pattern"),
+        pytest.param('[[selection.rules]]\nkernel = "x"\nrole = "mr"\n', "role", id="a role nobody knows"),
     ],
 )
 def test_a_bad_file_is_refused_with_file_and_key(tmp_path, text, match):

@@ -10,25 +10,39 @@ import click
 from lvo.cli.boundary import GivenPath
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lvo.config import SelectionSettings
     from lvo.core.study import Study
     from lvo.dicom.select import Selection
 
 __all__ = ["command"]
 
+_ROLES = {
+    "cta": "CT angiogram", "ctp": "CT perfusion", "ncct": "plain CT", "localizer": "localizer", "derived": "made from others",
+    "other": "other",
+}  # fmt: skip
+"""Roles in the words of the scanner's console."""
+
 
 @click.command("inspect")
 @click.argument("paths", metavar="STUDY...", nargs=-1, required=True, type=GivenPath())
+@click.option(
+    "--config", "config_path", envvar="LVO_CONFIG", type=GivenPath(), help="Settings in TOML, for their rules on series."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def command(paths: tuple[Path, ...], *, as_json: bool) -> None:
+def command(paths: tuple[Path, ...], *, config_path: Path | None, as_json: bool) -> None:
     """Show the series of a study: role, geometry, why chosen or not.
 
     STUDY is a folder, a DICOMDIR, a .zip or .tar(.gz), or single files.
     """
+    from lvo.config import load_config
     from lvo.dicom.index import open_studies
     from lvo.dicom.select import choose
 
+    settings: SelectionSettings = load_config(config_path).selection
     with open_studies(paths) as studies:
-        found = [(study, choose(study)) for study in studies]
+        found = [(study, choose(study, settings)) for study in studies]
     if as_json:
         click.echo(json.dumps([_plain(study, selection) for study, selection in found], indent=2))
     else:
@@ -42,14 +56,18 @@ def _plain(study: "Study", selection: "Selection") -> dict[str, Any]:
         "series": [
             {
                 "series_instance_uid": row.series_instance_uid,
+                "number": series.number,
                 "role": row.role.value,
                 "used": row.used,
+                "rank": None if rank is None else rank.place,
+                "ranked": None if rank is None else rank.of,
+                "points": None if rank is None else dict(rank.points),
                 "reason": row.reason,
                 "n_instances": row.n_instances,
                 "description": row.description,
                 "geometry": row.geometry,
             }
-            for row in selection.rows
+            for series, row, rank in zip(study.series, selection.rows, selection.ranks, strict=True)
         ],
         "missing": [text for text in (selection.missing_cta, selection.missing_ctp) if text],
         "notes": [note.text for note in study.notes],
@@ -57,24 +75,50 @@ def _plain(study: "Study", selection: "Selection") -> dict[str, Any]:
 
 
 def _print(found: Sequence[tuple["Study", "Selection"]]) -> None:
-    """One table per study."""
+    """Per study what is used, then a table, then what is odd."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)
     for study, selection in found:
-        table = Table(title=f"study {study.study_instance_uid}", title_justify="left")
-        for name in ("no", "description", "images", "geometry", "role", "used", "reason"):
-            table.add_column(name, justify="right" if name in ("no", "images") else "left")
-        for series, row in zip(study.series, selection.rows, strict=True):
-            number = "" if series.number is None else str(series.number)
-            used = "yes" if row.used else ""
-            cells = (number, row.description, str(row.n_instances), row.geometry, row.role.value, used, row.reason)
-            table.add_row(*map(escape, cells))
-        console.print(table)
-        for text in (selection.missing_cta, selection.missing_ctp, *(note.text for note in study.notes)):
-            if text:
-                console.print(escape(text), highlight=False)
+        console.print(f"study {study.study_instance_uid}", highlight=False)
+        for line in _used(study, selection):
+            console.print(escape(line), highlight=False)
+        _print_table(console, study, selection)
+        for text in (note.text for note in study.notes):
+            console.print(escape(f"Note: {text}"), highlight=False)
+        console.print()
+
+
+def _used(study: "Study", selection: "Selection") -> list[str]:
+    """What would be analysed, a line each: "CT angiogram: series 3", or why there is none."""
+    lines = []
+    for role, missing in (("cta", selection.missing_cta), ("ctp", selection.missing_ctp), ("ncct", "")):
+        used = [s.number for s, row in zip(study.series, selection.rows, strict=True) if row.used and row.role.value == role]
+        numbers = ["without number" if number is None else str(number) for number in used]
+        if numbers:
+            which = numbers[0] if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} ({len(numbers)} series)"
+            lines.append(f"{_ROLES[role]}: series {which}")
+        elif missing:
+            lines.append(missing)
+    return lines
+
+
+def _print_table(console: "Console", study: "Study", selection: "Selection") -> None:
+    """A row per series: used ones are marked, ranks are within a role."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table()
+    pairs = zip(study.series, selection.rows, selection.ranks, strict=True)
+    for name in ("no", "description", "images", "geometry", "role", "used", "rank", "reason"):
+        table.add_column(name, justify="right" if name in ("no", "images") else "left", overflow="fold")
+    for series, row, rank in pairs:
+        number = "" if series.number is None else str(series.number)
+        place = "" if rank is None else f"{rank.place} of {rank.of}, {rank.total:.1f} points"
+        used = "yes" if row.used else ""
+        cells = (number, row.description, str(row.n_instances), row.geometry, _ROLES[row.role.value], used, place, row.reason)
+        table.add_row(*map(escape, cells), style="bold" if row.used else None)
+    console.print(table)

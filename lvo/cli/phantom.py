@@ -17,6 +17,7 @@ from lvo.cli.folders import new_folder
 from lvo.errors import UsageError
 
 if TYPE_CHECKING:
+    from lvo.dicom.layouts import Layout
     from lvo.dicom.source import SeriesHeader, StudyHeader
     from lvo.synth.study import StudySpec, SyntheticStudy
 
@@ -47,6 +48,7 @@ class _Options(TypedDict):
     rotation: str
     shift: str
     size: str
+    layout: str
 
 
 @click.command(name="phantom")
@@ -58,6 +60,13 @@ class _Options(TypedDict):
 @click.option("--rotation", default="0,0,0", show_default=True, help="Degrees about the patient's x, y, z.")
 @click.option("--shift", default="0,0,0", show_default=True, help="Millimetres, LPS.")
 @click.option("--size", default="full", show_default=True, type=click.Choice(["full", "small"]), help="small is for tests.")
+@click.option(
+    "--layout",
+    default="plain",
+    show_default=True,
+    metavar="NAME",
+    help="How the CT perfusion is stored: ge-cine, siemens-series, canon-enhanced, ...",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print truth.json on stdout.")
 def command(*, kind: str, out_dir: Path, as_json: bool, **options: Unpack[_Options]) -> None:
     """Write a synthetic DICOM study, or only its CT angiogram or CT perfusion, and OUT/truth.json.
@@ -67,10 +76,12 @@ def command(*, kind: str, out_dir: Path, as_json: bool, **options: Unpack[_Optio
     from lvo.synth.study import SyntheticStudy
 
     spec = _spec(options)
+    layout = _layout(options["layout"])
     names = SERIES_OF[cast("Kind", kind)]
     with new_folder(out_dir) as folder:
         study = SyntheticStudy(spec)
-        series = _write_series(study, names, folder)
+        study.ctp_times_s = layout.slice_times_s(study.ctp_times_s[:, 0], study.ctp_grid.shape_kji[0])
+        series = _write_series(study, names, folder, layout)
         truth = _truth_document(study, spec, series)
         (folder / "truth.json").write_text(json.dumps(truth, indent=2) + "\n", encoding="utf-8")
     if as_json:
@@ -99,9 +110,24 @@ def _spec(options: _Options) -> "StudySpec":
     )
 
 
-def _write_series(study: "SyntheticStudy", names: tuple[str, ...], folder: Path) -> dict[str, str]:
+def _layout(name: str) -> "Layout":
+    """Look up a layout.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    from lvo.dicom.layouts import LAYOUTS
+
+    if name not in LAYOUTS:
+        msg = f"there is no layout {name!r}; there are {', '.join(LAYOUTS)}"
+        raise UsageError(msg)
+    return LAYOUTS[name]
+
+
+def _write_series(study: "SyntheticStudy", names: tuple[str, ...], folder: Path, layout: "Layout") -> dict[str, str]:
     """Draw and write every asked series; returns the UID of each."""
-    from lvo.dicom.source import StudyHeader, write_ct_series, write_ctp_series, write_screen_page
+    from lvo.dicom.layouts import write_ctp_layout
+    from lvo.dicom.source import StudyHeader, write_ct_series, write_screen_page
     from lvo.synth.study import localizer
 
     headers = _headers(StudyHeader(seed=study.spec.name))
@@ -126,7 +152,7 @@ def _write_series(study: "SyntheticStudy", names: tuple[str, ...], folder: Path)
         if "ncct" in names:
             write_ct_series(study.ncct(), folder, headers["ncct"], on_image=tick("ncct"))
         if "ctp" in names:
-            write_ctp_series(study.ctp(), folder, headers["ctp"], on_image=tick("ctp"))
+            write_ctp_layout(study.ctp(), folder, headers["ctp"], layout, on_image=tick("ctp"))
         if "dose" in names:
             write_screen_page(DOSE_PAGE, folder, headers["dose"], on_image=tick("dose"))
     return {name: str(headers[name].series_instance_uid) for name in names}

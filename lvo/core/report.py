@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lvo.core.outcome import Outcome
 from lvo.core.pose import HeadPose
 from lvo.core.study import Role
+from lvo.core.transfer import Transfer
 from lvo.core.volume import Volume
 
 __all__ = [
@@ -313,13 +314,27 @@ class CriterionCheck:
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """The selection rule of one trial or guideline, evaluated; never a verdict."""
+    """The selection rule of one trial or guideline, evaluated; never a verdict.
+
+    Args:
+        name: the trial or guideline.
+        source: where the rule is from, how sure its wording is, and what it asks for beside.
+        date: of the source.
+        met: whether all checks hold; None when that is unknown.
+        checks: rows.
+        version: of the rule as it is encoded here.
+        status: "verified", or "to be verified" when its wording was not read in the source.
+        unverified: what was not.
+    """
 
     name: str
     source: str
     date: str
     met: bool | None
     checks: tuple[CriterionCheck, ...]
+    version: int = 1
+    status: str = "to be verified"
+    unverified: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +373,7 @@ class Report:
             the CTA was not analysed; "vessels" has the codes of `lvo.core.anatomy.VESSEL_CLASSES` where trees are told apart;
             "ctp" is the unenhanced CT perfusion, absent when that was not loaded.
         fallback: late tissue by time to peak, where the perfusion could not be judged for want of an arterial curve.
+        transfer: thrombectomy centres, where the hospital is configured and an occlusion is suspected.
     """
 
     study_instance_uid: str
@@ -371,3 +387,4 @@ class Report:
     timings_s: Mapping[str, float]
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     fallback: TimeToPeakFallback | None = None
+    transfer: Transfer | None = None

@@ -24,10 +24,11 @@ def evaluate(measurements: Mapping[str, float | str | None], rules: Iterable[Rul
 
 def _criterion(rule: Rule, measurements: Mapping[str, float | str | None]) -> Criterion:
     checks = tuple(_check(check, measurements) for check in rule.check)
-    source = f"{rule.source} [{rule.status}]"
+    source = f"{rule.source} [{': '.join([rule.status, *(['; '.join(rule.unverified)] if rule.unverified else [])])}]"
     if rule.not_judged:
         source += f"; not judged here: {'; '.join(rule.not_judged)}"
-    return Criterion(rule.name, source, rule.date, _all(check.met for check in checks), checks)
+    met = _all(check.met for check in checks)
+    return Criterion(rule.name, source, rule.date, met, checks, rule.version, rule.status, rule.unverified)
 
 
 def _check(check: Check, measurements: Mapping[str, float | str | None]) -> CriterionCheck:

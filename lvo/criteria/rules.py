@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from typing import Annotated, Literal
 
 import msgspec
 
 __all__ = ["KEYS", "Check", "Condition", "Rule", "packaged_rules"]
 
 KEYS = (
-    "onset_to_imaging_h", "age", "nihss", "pre_mrs", "aspects", "site",
+    "onset_to_imaging_h", "age", "nihss", "pre_mrs", "anticoagulation", "aspects", "site",
     "core_ml", "mismatch_ml", "mismatch_ratio", "hypoperfusion_ml", "tmax10_ml",
 )  # fmt: skip
 """Everything a rule can ask for: clinical facts first, then what the images gave."""
@@ -59,14 +60,33 @@ class Check(_Strict, frozen=True):
 
 
 class Rule(_Strict, frozen=True):
-    """A rule: all its checks must hold. `status` says how sure we are of the wording, `not_judged` what it also asks for."""
+    """A rule: all its checks must hold.
+
+    Args:
+        name: the trial or guideline.
+        source: where the wording is from.
+        date: of the source.
+        version: of this file; it rises with every change of a check.
+        status: "verified" when every check was read in the source, else "to be verified".
+        unverified: what has not been read in the source; empty exactly when the status is "verified".
+        check: rows.
+        not_judged: what the source also asks for and nothing here looks at.
+    """
 
     name: str
     source: str
     date: str
-    status: str
+    version: Annotated[int, msgspec.Meta(ge=1)]
+    status: Literal["verified", "to be verified"]
     check: tuple[Check, ...]
+    unverified: tuple[str, ...] = ()
     not_judged: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a rule whose status and list of doubts disagree."""
+        if (self.status == "verified") == bool(self.unverified):
+            msg = f"rule {self.name!r}: status is {self.status!r}, and unverified has {len(self.unverified)} entries"
+            raise ValueError(msg)
 
 
 @cache

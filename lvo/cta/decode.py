@@ -66,8 +66,8 @@ def decode(
             covered=covered,
             not_covered=not_covered,
             pose=pose,
-            course_lps_mm=() if place is None else _course(place.path),
-            mirror_course_lps_mm=() if place is None or place.other_path is None else _course(place.other_path),
+            course_lps_mm=() if place is None else _course(place.course),
+            mirror_course_lps_mm=() if place is None or place.other_course is None else _course(place.other_course),
         )
     )
 

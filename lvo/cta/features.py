@@ -3,8 +3,8 @@
 The numbers mean the same on any head, so a call fitted on synthetic heads can be recalibrated on a handful of real ones.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,18 +164,21 @@ def vector(features: HemisphereFeatures | BasilarFeatures, names: Sequence[str] 
     return np.array([getattr(features, name) for name in names or [field.name for field in fields(features)]])
 
 
-def measure_side(artery: Volume, pose: HeadPose, voxels: VesselVoxels, *, left: bool, siphon_seen: bool) -> SideMeasures:
+def measure_side(
+    vessels: Mapping[str, Volume], pose: HeadPose, voxels: VesselVoxels, *, left: bool, siphon_seen: bool
+) -> SideMeasures:
     """Follow and measure the arteries of one side.
 
     Args:
-        artery: probability of artery on a grid that covers the routes of the side.
+        vessels: probability of "artery", "ICA" and "MCA" on a grid that covers the routes of the side.
         pose: how the head lies.
         voxels: the vessels, named.
         left: the patient's side.
         siphon_seen: whether the scan covers the intracranial carotid.
     """
-    tree = voxels.tree
-    trunk, *branches = (find_interruption(artery, pose, route) for route in side_routes(tree, left=left))
+    tree, artery = voxels.tree, vessels["artery"]
+    own = replace(artery, array=vessels["ICA"].array + vessels["MCA"].array)
+    trunk, *branches = (find_interruption(artery, pose, route, own=own) for route in side_routes(tree, left=left))
     end_mm = carotid_end_mm(tree)
     siphon = stretch(tree, "ICA", left=left, low_mm=end_mm - SIPHON_MM[0], high_mm=end_mm - CAROTID_TOP_MM)
     top = stretch(tree, "ICA", left=left, low_mm=end_mm - CAROTID_TOP_MM) | stretch(tree, "ICA-T", left=left)
@@ -190,7 +193,7 @@ def measure_side(artery: Volume, pose: HeadPose, voxels: VesselVoxels, *, left: 
     return SideMeasures(
         trunk=trunk,
         branches=tuple(branches),
-        siphon=find_interruption(artery, pose, carotid_route(tree, left=left)) if siphon_seen else None,
+        siphon=find_interruption(artery, pose, carotid_route(tree, left=left), own=own) if siphon_seen else None,
         carotid=_share(voxels, siphon, ("ICA",)),
         m1=_share(voxels, m1, ("M1",)),
         m2=tuple(_share(voxels, stretch(tree, name, left=left), (name,)) for name in TRUNKS),

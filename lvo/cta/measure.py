@@ -78,6 +78,6 @@ def measure(hu: Volume, vessels: Mapping[str, Volume], pose: HeadPose, scanned: 
         found = f"{named_ml:.2f} mL of opacified artery near the circle of Willis, at least {MIN_NAMED_ML} mL are needed"
         return NotAssessable((f"no arteries found: {found}; is it an angiogram?",))
     siphon_seen = seen(*(carotid_route(voxels.tree, left=left) for left in (True, False)))
-    left, right = (measure_side(artery, pose, voxels, left=left, siphon_seen=siphon_seen) for left in (True, False))
+    left, right = (measure_side(vessels, pose, voxels, left=left, siphon_seen=siphon_seen) for left in (True, False))
     basilar = measure_basilar(artery, pose, voxels) if seen(basilar_route(voxels.tree)) else None
     return ArteryMeasures(voxels, left, right, basilar)

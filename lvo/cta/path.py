@@ -81,11 +81,12 @@ class Interruption:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Corridor:
-    """Voxels along a course as a graph: positions, whether they are lumen and in which piece, and the cost of every step."""
+    """Voxels along a course as a graph: positions, lumen, lumen of the followed trees, piece, and the cost of every step."""
 
     atlas_mm: NDArray[np.float64]
     lps_mm: NDArray[np.float64]
     lumen: NDArray[np.bool_]
+    own: NDArray[np.bool_]
     piece: NDArray[np.int64]
     steps: coo_matrix
 
@@ -95,15 +96,17 @@ def covers(grid: Grid, pose: HeadPose, route: Route) -> bool:
     return bool(grid.contains(pose.to_lps_mm(route.course_atlas_mm)).mean() >= _COVERED)
 
 
-def find_interruption(artery: Volume, pose: HeadPose, route: Route) -> Interruption:
+def find_interruption(artery: Volume, pose: HeadPose, route: Route, *, own: Volume | None = None) -> Interruption:
     """Find the path of least tissue along a route and measure what interrupts it.
 
     Args:
         artery: probability of artery on a grid that `covers` the route.
         pose: how the head lies.
         route: from where to where.
+        own: probability of the trees that are followed, on the same grid: a neighbour that hangs on the same lumen (Pcom, A1)
+            does not say how far it reaches. All arteries when None.
     """
-    corridor = _corridor(artery, pose, route)
+    corridor = _corridor(artery, own or artery, pose, route)
     starts, ends = _members(corridor, route.start), _members(corridor, route.end)
     cost, before, _ = dijkstra(corridor.steps.tocsr(), directed=False, indices=starts, min_only=True, return_predecessors=True)
     end = int(ends[np.argmin(cost[ends])])
@@ -114,7 +117,7 @@ def find_interruption(artery: Volume, pose: HeadPose, route: Route) -> Interrupt
     return Interruption(_gap_mm(corridor, way), *_stop(corridor, starts, route.course_atlas_mm), corridor.lps_mm[way])
 
 
-def _corridor(artery: Volume, pose: HeadPose, route: Route) -> _Corridor:
+def _corridor(artery: Volume, own: Volume, pose: HeadPose, route: Route) -> _Corridor:
     course_kji = artery.grid.to_kji(pose.to_lps_mm(route.course_atlas_mm))
     margin = CORRIDOR_MM / artery.grid.spacing_kji_mm * 1.2  # the pose may scale
     low = np.maximum(np.floor(course_kji.min(axis=0) - margin), 0).astype(int)
@@ -127,12 +130,13 @@ def _corridor(artery: Volume, pose: HeadPose, route: Route) -> _Corridor:
     inside = np.isfinite(distance)
     number = np.full(len(inside), -1)
     number[inside] = np.arange(int(inside.sum()))
-    lumen = artery.array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))].reshape(-1)[inside] >= ARTERY_PROBABILITY
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    lumen, is_own = (image.array[box].reshape(-1)[inside] >= ARTERY_PROBABILITY for image in (artery, own))
     steps = _steps(number.reshape(shape), np.where(lumen, LUMEN_COST, 1.0), artery.grid.lps_from_kji[:3, :3])
     whole = np.zeros(shape, dtype=bool)
     whole.reshape(-1)[np.flatnonzero(inside)[lumen]] = True
     piece = label(whole, structure=np.ones((3, 3, 3)))[0].astype(np.int64).reshape(-1)[inside]
-    return _Corridor(atlas_mm[inside], lps_mm[inside], lumen, piece, steps)
+    return _Corridor(atlas_mm[inside], lps_mm[inside], lumen, is_own, piece, steps)
 
 
 def _steps(number: NDArray[np.int64], cost: NDArray[np.float64], lps_from_kji: NDArray[np.float64]) -> coo_matrix:
@@ -176,7 +180,7 @@ def _stop(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How far along the course the lumen reaches that hangs together with the start; the first point when there is none."""
     pieces = np.unique(corridor.piece[starts][corridor.lumen[starts]])
-    fed = corridor.atlas_mm[np.isin(corridor.piece, pieces) & corridor.lumen]
+    fed = corridor.atlas_mm[np.isin(corridor.piece, pieces) & corridor.lumen & corridor.own]
     distance, beside = cKDTree(course_atlas_mm).query(fed, distance_upper_bound=_BESIDE_MM)
     beside = np.where(np.isfinite(distance), beside, -1)
     if len(fed) == 0 or beside.max() < 0:

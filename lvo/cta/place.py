@@ -40,13 +40,15 @@ class Place:
         site: the artery.
         stop_atlas_mm: (3,) where its lumen stops.
         path: the interruption that was found there.
-        other_path: what was found on the same way on the other side, None in the midline.
+        course: a longer way through it, to be shown.
+        other_course: the same way on the other side, None in the midline.
     """
 
     site: Site
     stop_atlas_mm: NDArray[np.float64]
     path: Interruption
-    other_path: Interruption | None = None
+    course: Interruption
+    other_course: Interruption | None = None
 
 
 def hemisphere_place(measures: ArteryMeasures, side: Side, detector: Detector) -> Place:
@@ -62,20 +64,19 @@ def hemisphere_place(measures: ArteryMeasures, side: Side, detector: Detector) -
     siphon_ml, stem_ml, m2_ml = this.clot_ml
     if detector == "siphon" and this.siphon is not None:
         stop = _clot_start(voxels, ("ICA", "ICA-T"), left=left) if siphon_ml >= _SURE_CLOT_ML else None
-        return Place(Site.ICA, this.siphon.stop_atlas_mm if stop is None else stop, this.siphon, other.siphon)
+        return Place(Site.ICA, this.siphon.stop_atlas_mm if stop is None else stop, this.siphon, this.siphon, other.siphon)
+    longest = this.longest_branch
+    courses = (longest, other.branches[this.branches.index(longest)])
     if detector == "m2":
-        path, other_path = this.longest_branch, _same_branch(this, other)
         stop = _clot_start(voxels, TRUNKS, left=left) if m2_ml >= _SURE_CLOT_ML / 2 else None
-        return Place(Site.M2, path.stop_atlas_mm if stop is None else stop, path, other_path)
-    path, other_path = this.trunk, other.trunk
-    if this.trunk.gap_mm < this.longest_branch.gap_mm / 2.0:
-        path, other_path = this.longest_branch, _same_branch(this, other)
+        return Place(Site.M2, longest.stop_atlas_mm if stop is None else stop, longest, *courses)
+    path = this.trunk if this.trunk.gap_mm >= longest.gap_mm / 2.0 else longest
     if stem_ml >= _SURE_CLOT_ML:
         site = Site.ICA_T if this.clot_at_t >= _CLOT_AT_T else Site.M1
         low_mm = carotid_end_mm(voxels.tree) - CAROTID_TOP_MM
         stop = _clot_start(voxels, ("ICA", "ICA-T", "M1"), left=left, low_mm=low_mm)
-        return Place(site, path.stop_atlas_mm if stop is None else stop, path, other_path)
-    return Place(_site_of_stop(voxels.tree, this, path, left=left), path.stop_atlas_mm, path, other_path)
+        return Place(site, path.stop_atlas_mm if stop is None else stop, path, *courses)
+    return Place(_site_of_stop(voxels.tree, this, path, left=left), path.stop_atlas_mm, path, *courses)
 
 
 def basilar_place(measures: ArteryMeasures) -> Place | None:
@@ -85,12 +86,7 @@ def basilar_place(measures: ArteryMeasures) -> Place | None:
     path = measures.basilar.path
     sure = max(measures.basilar.clot_ml) >= _SURE_CLOT_ML
     stop = _clot_start(measures.voxels, ("BA", "P1"), left=True) if sure else None
-    return Place(Site.BA, path.stop_atlas_mm if stop is None else stop, path)
-
-
-def _same_branch(this: SideMeasures, other: SideMeasures) -> Interruption:
-    """The other side's path to the trunk whose path is longest interrupted on this one."""
-    return other.branches[this.branches.index(this.longest_branch)]
+    return Place(Site.BA, path.stop_atlas_mm if stop is None else stop, path, path)
 
 
 def _site_of_stop(tree: ArteryTree, side: SideMeasures, path: Interruption, *, left: bool) -> Site:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lvo.core.study import SeriesRef
 from lvo.dicom.frames import CLOCKS, Frame
-from lvo.dicom.geometry import Spacing, Stack, Unit, slice_spacing, stack_frames, unit_of
+from lvo.dicom.geometry import Spacing, Stack, Unit, named_slices, slice_spacing, stack_frames, unit_of
 from lvo.dicom.headers import Header, read_header
 from lvo.dicom.load import frame_of_reference, positions_of
 from lvo.errors import GeometryError
@@ -255,7 +255,9 @@ def gather(series: SeriesRef) -> Facts:
         n_times = int(np.median(counts))
         stack = stack_frames([frames[n] for n in firsts])
         if n_times == 1 and counts.max() > 1:
-            problem = f"{int((counts > 1).sum())} of {len(counts)} positions are repeated, one image per position is needed"
+            often = np.flatnonzero(counts > 1)
+            where = f"{often.size} of {len(counts)} positions are repeated ({named_slices(often)})"
+            problem = f"{where}, one image per position is needed"
         elif len(firsts) > 1:
             spacing = slice_spacing(stack, allow_uneven=True)
     except GeometryError as error:
@@ -312,6 +314,25 @@ def same_geometry(a: Facts, b: Facts) -> bool:
         and np.allclose(a.stack.depth_mm, b.stack.depth_mm, atol=0.05)
         and a.main.kernel == b.main.kernel
     )
+
+
+def continues(a: Facts, b: Facts) -> bool:
+    """Whether the slices of one series go on where those of another end: one scan in two series, as some exports split it."""
+    if a.unit is None or b.unit is None or a.stack is None or b.stack is None or min(a.n_positions, b.n_positions) < MIN_SLICES:
+        return False
+    alike = (
+        a.unit.shape_ji == b.unit.shape_ji
+        and np.allclose(a.unit.pixel_spacing_ji_mm, b.unit.pixel_spacing_ji_mm, rtol=1e-3)
+        and np.allclose(a.unit.orientation_lps, b.unit.orientation_lps, atol=1e-3)
+        and np.isclose(a.distance_mm, b.distance_mm, rtol=0.02)
+        and a.main.kernel == b.main.kernel
+        and a.main.frame_of_reference_uid == b.main.frame_of_reference_uid
+    )
+    if not alike:
+        return False
+    low = (b.stack.origin_lps_mm - a.stack.origin_lps_mm) @ a.unit.normal_lps  # of b, along the normal, from the first of a
+    gaps_mm = (low - a.stack.depth_mm[-1], -low - b.stack.depth_mm[-1])
+    return any(abs(gap - a.distance_mm) < 0.1 * a.distance_mm + 0.02 for gap in gaps_mm)
 
 
 def representative(facts: Facts) -> Sequence[Frame]:

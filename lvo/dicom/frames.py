@@ -9,10 +9,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, cast
 
-from pydicom.dataset import Dataset
+from lvo.errors import InputError
 
-__all__ = ["CLOCKS", "MAX_FRAMES", "Frame", "floats", "frames_of", "integer", "nested", "text"]
+__all__ = ["CLOCKS", "MAX_FRAMES", "Attributes", "Frame", "floats", "frames_of", "integer", "nested", "text"]
 
 CLOCKS = (
     "FrameReferenceDateTime",
@@ -30,6 +31,16 @@ MAX_FRAMES = 20_000
 """More frames than any CT acquisition has; a larger Number of Frames is a damaged header."""
 
 _MS_PER_S = 1000.0
+
+
+class Attributes(Protocol):
+    """What a header is asked for: a pydicom data set and the values of a scan are both one."""
+
+    def get(self, key: str, /) -> object | None:
+        """The value of an attribute by its keyword, None when absent."""
+
+    def __contains__(self, name: str, /) -> bool:
+        """Whether the header has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,41 +74,45 @@ class Frame:
     clocks_s: tuple[float | None, ...]
 
 
-def text(dataset: Dataset, keyword: str) -> str:
-    """An attribute as text, empty when absent."""
+def text(dataset: Attributes, keyword: str) -> str:
+    """An attribute as text, empty when absent; several values with a backslash between them, as they are stored."""
     value = dataset.get(keyword)
-    return "" if value is None else str(value).strip()
+    if value is None:
+        return ""
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return "\\".join(map(str, value)).strip()
+    return str(value).strip()
 
 
-def floats(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
+def floats(dataset: Attributes, keyword: str, count: int) -> tuple[float, ...] | None:
     """An attribute as `count` finite numbers, None when it is not that."""
     try:
         value = dataset.get(keyword)
-        values = (
-            tuple(float(item) for item in value)
-            if isinstance(value, Sequence) and not isinstance(value, str)
-            else (float(value),)
-        )
+        several = isinstance(value, Sequence) and not isinstance(value, str)
+        values = tuple(float(item) for item in (cast("Sequence[float]", value) if several else [cast("float", value)]))
     except (ValueError, TypeError, OverflowError, AttributeError):
         return None
     return values if len(values) == count and all(map(math.isfinite, values)) else None
 
 
-def integer(dataset: Dataset, keyword: str, default: int = 0) -> int:
+def integer(dataset: Attributes, keyword: str, default: int = 0) -> int:
     """An attribute as an integer, `default` when it is not that."""
     found = floats(dataset, keyword, 1)
     return default if found is None else int(found[0])
 
 
-def nested(dataset: Dataset, *sequences: str) -> Dataset:
+_EMPTY: Attributes = {}
+
+
+def nested(dataset: Attributes, *sequences: str) -> Attributes:
     """First item of a sequence in a sequence ..., an empty data set where there is none."""
     for keyword in sequences:
-        items = dataset.get(keyword)
-        dataset = items[0] if items else Dataset()
+        items = cast("Sequence[Attributes] | None", dataset.get(keyword))
+        dataset = items[0] if items else _EMPTY
     return dataset
 
 
-def frames_of(dataset: Dataset, path: Path) -> tuple[Frame, ...]:
+def frames_of(dataset: Attributes, path: Path) -> tuple[Frame, ...]:
     """Every image plane of an object; none when it has no pixels.
 
     Args:
@@ -105,7 +120,7 @@ def frames_of(dataset: Dataset, path: Path) -> tuple[Frame, ...]:
         path: its file.
 
     Raises:
-        ValueError: Number of Frames is beyond reason.
+        InputError: Number of Frames is beyond reason.
 
     References:
         DICOM PS3.3 C.7.6.2 (image plane), C.7.6.16 (functional groups).
@@ -115,13 +130,12 @@ def frames_of(dataset: Dataset, path: Path) -> tuple[Frame, ...]:
         return ()
     n_frames = integer(dataset, "NumberOfFrames", 1)
     if not 1 <= n_frames <= MAX_FRAMES:
-        msg = f"Number of Frames is {n_frames}, between 1 and {MAX_FRAMES} are possible"
-        raise ValueError(msg)
+        msg = f"damaged DICOM header: Number of Frames is {n_frames}, between 1 and {MAX_FRAMES} are possible"
+        raise InputError(msg)
     shared = nested(dataset, "SharedFunctionalGroupsSequence")
-    per_frame: Sequence[Dataset] = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    empty = Dataset()
+    per_frame = cast("Sequence[Attributes]", dataset.get("PerFrameFunctionalGroupsSequence") or [])
     return tuple(
-        _frame(dataset, shared, per_frame[index] if index < len(per_frame) else empty, _Place(path, index, shape_ji))
+        _frame(dataset, shared, per_frame[index] if index < len(per_frame) else _EMPTY, _Place(path, index, shape_ji))
         for index in range(n_frames)
     )
 
@@ -135,7 +149,7 @@ class _Place:
     shape_ji: tuple[int, int]
 
 
-def _frame(dataset: Dataset, shared: Dataset, own: Dataset, place: _Place) -> Frame:
+def _frame(dataset: Attributes, shared: Attributes, own: Attributes, place: _Place) -> Frame:
     """One frame from its own functional groups, the shared ones and the top of the file, in this order."""
 
     def look(sequence: str, keyword: str, count: int) -> tuple[float, ...] | None:
@@ -161,7 +175,7 @@ def _frame(dataset: Dataset, shared: Dataset, own: Dataset, place: _Place) -> Fr
     )
 
 
-def _clocks_s(dataset: Dataset, content: Dataset) -> tuple[float | None, ...]:
+def _clocks_s(dataset: Attributes, content: Attributes) -> tuple[float | None, ...]:
     """Seconds for each of CLOCKS."""
     ordinal = floats(content, "TemporalPositionIndex", 1) or floats(dataset, "TemporalPositionIdentifier", 1)
     resolution_ms = floats(dataset, "TemporalResolution", 1)

@@ -7,6 +7,7 @@ are not looked at: scanners and archives fill them in any order.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from lvo.core.grid import Grid
 from lvo.dicom.frames import Frame
 from lvo.errors import GeometryError
 
-__all__ = ["Spacing", "Stack", "Unit", "slice_spacing", "stack_frames", "unit_of"]
+__all__ = ["Spacing", "Stack", "Unit", "named_slices", "slice_spacing", "stack_frames", "unit_of"]
 
 _COSINE_TOLERANCE = 1e-3
 """Direction cosines of one stack agree to this: 0.06 degrees, 0.25 mm over a head."""
@@ -34,6 +35,9 @@ _SHEAR_TOLERANCE_PIXELS = 0.1
 
 _MIN_RUN = 3
 """A slice distance counts as one the scan was planned with when it occurs this often in a row."""
+
+_MAX_NAMED = 6
+"""Slices named one by one in a message."""
 
 _MAX_GAP_PER_THICKNESS = 1.5
 """Slices further apart than this many thicknesses leave tissue out: one between them is missing."""
@@ -177,13 +181,7 @@ def stack_frames(frames: Sequence[Frame], *, strict: bool = True) -> Stack:
     depth_mm = positions @ unit.normal_lps
     order = np.argsort(depth_mm, kind="stable")
     gaps_mm = np.diff(depth_mm[order])
-    repeated = int((gaps_mm < _POSITION_TOLERANCE_MM).sum())
-    if repeated:
-        msg = (
-            f"{repeated} of {len(frames)} images repeat the position of another (closer than {_POSITION_TOLERANCE_MM} mm); "
-            "one image per position is needed: send one reconstruction per series"
-        )
-        raise GeometryError(msg)
+    _check_repeats(gaps_mm)
     row, column = np.reshape(unit.orientation_lps, (2, 3))
     away = positions[order] - positions[order[0]]
     stack = Stack(
@@ -221,13 +219,7 @@ def slice_spacing(stack: Stack, *, allow_uneven: bool) -> Spacing:
     runs = _runs(gaps_mm)
     spacing = Spacing(min(gap for count, gap in runs if count >= _MIN_RUN) if _two_distances(runs) else typical, runs)
     if not _two_distances(runs):
-        at = int(np.abs(gaps_mm - typical).argmax())
-        wrong = int((~_alike(gaps_mm, typical)).sum())
-        msg = (
-            f"the gap after slice {at + 1} of {gaps_mm.size + 1} is {gaps_mm[at]:.3f} mm, expected {typical:.3f} mm "
-            f"({wrong} of {gaps_mm.size} gaps differ); a slice is missing or out of place: send the series again"
-        )
-        raise GeometryError(msg)
+        _refuse_gaps(gaps_mm, typical)
     _check_thickness(stack, gaps_mm)
     if not allow_uneven:
         msg = f"slices are {spacing.text} apart, one distance is needed here: send the series as reconstructed at one distance"
@@ -240,6 +232,51 @@ _WORDS = {
     "orientation_lps": "Image Orientation (Patient)",
     "pixel_spacing_ji_mm": "Pixel Spacing",
 }
+
+
+def named_slices(numbers: NDArray[np.intp]) -> str:
+    """Slices in words, counted from 1 in order of position: "slice 3", "slices 3, 7 and 3 more"."""
+    shown = [str(int(k) + 1) for k in numbers[:_MAX_NAMED]]
+    more = len(numbers) - len(shown)
+    return f"slice{'s' * (len(numbers) > 1)} {', '.join(shown)}" + (f" and {more} more" if more else "")
+
+
+def _check_repeats(gaps_mm: NDArray[np.float64]) -> None:
+    """Refuse a stack in which images share a position, and say where: (K - 1,) distances in order."""
+    again = gaps_mm < _POSITION_TOLERANCE_MM
+    if not again.any():
+        return
+    counts = np.bincount(np.concatenate([[0], np.cumsum(~again)]))
+    found = f"{again.sum()} of {counts.sum()} images repeat the position of another (closer than {_POSITION_TOLERANCE_MM} mm)"
+    if np.ptp(counts) == 0:
+        msg = (
+            f"{found}: every position is there {counts[0]} times, as in phases, or a series sent again; send one image of each"
+        )
+    else:
+        where = named_slices(np.flatnonzero(counts > 1))
+        msg = f"{found}, at {where}; one image per position is needed: send one reconstruction per series"
+    raise GeometryError(msg)
+
+
+def _refuse_gaps(gaps_mm: NDArray[np.float64], typical_mm: float) -> NoReturn:
+    """Say which distances are wrong: how many slices are missing and where, or that slices are out of place."""
+    wrong = np.flatnonzero(~_alike(gaps_mm, typical_mm))
+    at = int(np.abs(gaps_mm - typical_mm).argmax())
+    found = (
+        f"the gap after slice {at + 1} of {gaps_mm.size + 1} is {gaps_mm[at]:.3f} mm, expected {typical_mm:.3f} mm "
+        f"({wrong.size} of {gaps_mm.size} gaps differ)"
+    )
+    lacking = np.maximum(np.rint(gaps_mm / typical_mm).astype(int), 1) - 1
+    whole = bool(wrong.size) and bool(_alike(gaps_mm[wrong] / (lacking[wrong] + 1), typical_mm).all())
+    if whole and (lacking[wrong] > 0).all():
+        count = int(lacking[wrong].sum())
+        are = "a slice is missing" if count == 1 else f"{count} slices are missing"
+        msg = f"{found}; {are} after {named_slices(wrong)}: send the series again"
+    else:
+        msg = (
+            f"{found}, {gaps_mm.min():.3f} to {gaps_mm.max():.3f} mm; slices are missing or out of place: send the series again"
+        )
+    raise GeometryError(msg)
 
 
 def _mixed(what: str, found: str) -> None:

@@ -3,20 +3,23 @@
 import math
 import struct
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import pydicom
-from pydicom.dataset import Dataset
+from pydicom.dataset import FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from lvo.dicom.frames import Frame, frames_of, integer, nested, text
+from lvo.dicom.frames import Attributes, Frame, frames_of, integer, nested, text
+from lvo.dicom.scan import Wanted, is_deflated, scan_file
 from lvo.errors import InputError
 
-__all__ = ["UNREADABLE", "Header", "looks_like_dicom", "read_header"]
+__all__ = ["UNREADABLE", "Header", "looks_like_dicom", "quiet", "read_dataset", "read_header"]
 
 UNREADABLE = (
     InvalidDicomError, BytesLengthException, ValueError, TypeError, EOFError, KeyError, AttributeError, IndexError,
@@ -25,6 +28,7 @@ UNREADABLE = (
 """What parsing a damaged DICOM file can raise."""
 
 _PREAMBLE = 128
+_META_BYTES = 1 << 20
 _CACHED_HEADERS = 20_000
 _ELEMENT_HEADER_BYTES: dict[str, int] = {ImplicitVRLittleEndian: 8, ExplicitVRLittleEndian: 12, ExplicitVRBigEndian: 12}
 
@@ -38,6 +42,7 @@ _KEYWORDS = [
     "PerFrameFunctionalGroupsSequence", "InstanceNumber", "SliceLocation", "BitsAllocated",
 ]  # fmt: skip
 _TAGS = [Tag(keyword) for keyword in _KEYWORDS]
+_WANTED = Wanted.of(*_KEYWORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +114,14 @@ def read_header(path: Path) -> Header:
 @lru_cache(maxsize=_CACHED_HEADERS)
 def _read(path: Path, _mtime_ns: int, size: int) -> Header:
     """Read once per state of the file."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom warns of values that break the letter of the standard; every use here checks
-        try:
-            with path.open("rb") as file:
-                dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
-                left = size - file.tell()
-            header = _header(dataset, path, left)
-        except UNREADABLE as error:
-            msg = f"damaged DICOM header ({type(error).__name__})"
-            raise InputError(msg) from error
+    try:
+        scan = scan_file(path, _WANTED)
+        header = _by_pydicom(path, size) if scan is None else _header(scan.values, path, scan.syntax, size - scan.pixels_at)
+    except InputError:
+        raise
+    except UNREADABLE as error:
+        msg = f"damaged DICOM header ({type(error).__name__})"
+        raise InputError(msg) from error
     missing = [
         name
         for name, value in (
@@ -135,8 +138,44 @@ def _read(path: Path, _mtime_ns: int, size: int) -> Header:
     return header
 
 
-def _header(dataset: Dataset, path: Path, left: int) -> Header:
-    """Turn a pydicom data set into a record; `left` bytes follow it in the file."""
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep pydicom from warning and logging of values that break the letter of the standard: it quotes them, names among them.
+
+    What matters is checked where it is used. Not to be entered by several threads at once.
+    """
+    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def read_dataset(path: Path, *, pixels: bool = True, tags: Sequence[BaseTag] | None = None) -> tuple[FileDataset, int]:
+    """Read a file with pydicom, within `quiet`; the data set, and where it stopped reading.
+
+    Raises:
+        InputError: the file is packed as a whole: pydicom would unfold it in memory, whatever its size (900 MB were seen for a
+            file of 300 kB).
+    """
+    with path.open("rb") as file:
+        if is_deflated(file.read(_META_BYTES)):
+            msg = "stored as Deflated Explicit VR Little Endian, which is not opened: it may unfold to any size: send it plain"
+            raise InputError(msg)
+        file.seek(0)
+        tags = None if tags is None else list(tags)
+        dataset = pydicom.dcmread(file, stop_before_pixels=not pixels, force=True, specific_tags=tags)
+        return dataset, file.tell()
+
+
+def _by_pydicom(path: Path, size: int) -> Header:
+    """The header of a file that is unusual in some way."""
+    with quiet():
+        dataset, at = read_dataset(path, pixels=False, tags=_TAGS)
+        syntax = text(getattr(dataset, "file_meta", {}), "TransferSyntaxUID")
+        return _header(dataset, path, syntax, size - at)
+
+
+def _header(dataset: Attributes, path: Path, syntax: str, left: int) -> Header:
+    """Turn attributes into a record; `left` bytes follow them in the file."""
     shared = nested(dataset, "SharedFunctionalGroupsSequence")
     frame_type = nested(shared, "CTImageFrameTypeSequence")
     reconstruction = nested(shared, "CTReconstructionSequence")
@@ -158,14 +197,13 @@ def _header(dataset: Dataset, path: Path, left: int) -> Header:
         rescale_type=text(dataset, "RescaleType").upper(),
         samples_per_pixel=integer(dataset, "SamplesPerPixel", 1),
         frame_of_reference_uid=text(dataset, "FrameOfReferenceUID"),
-        cut_short=_cut_short(dataset, left),
+        cut_short=_cut_short(dataset, syntax, left),
         frames=frames_of(dataset, path),
     )
 
 
-def _cut_short(dataset: Dataset, left: int) -> bool:
+def _cut_short(dataset: Attributes, syntax: str, left: int) -> bool:
     """Whether fewer bytes are left than the pixel element needs: its header (PS3.5 7.1.2 and 7.1.3) and its value."""
-    syntax = text(getattr(dataset, "file_meta", Dataset()), "TransferSyntaxUID")
     if syntax not in _ELEMENT_HEADER_BYTES:
         return False
     sizes = [integer(dataset, name) for name in ("Rows", "Columns", "BitsAllocated")]
@@ -173,16 +211,13 @@ def _cut_short(dataset: Dataset, left: int) -> bool:
     return needed_bits > 0 and left < _ELEMENT_HEADER_BYTES[syntax] + needed_bits // 8
 
 
-def _words(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+def _words(dataset: Attributes, keyword: str) -> tuple[str, ...]:
     """A multi-valued code string in upper case."""
-    value = dataset.get(keyword)
-    if value is None:
-        return ()
-    items = [value] if isinstance(value, str) else list(value)
-    return tuple(str(item).strip().upper() for item in items)
+    value = text(dataset, keyword)
+    return tuple(item.strip().upper() for item in value.split("\\")) if value else ()
 
 
-def _contrast(dataset: Dataset) -> str:
+def _contrast(dataset: Attributes) -> str:
     """The contrast agent recorded, "yes" when only its dose or start is."""
     agent = text(dataset, "ContrastBolusAgent")
     if agent:

@@ -8,7 +8,6 @@ import filecmp
 import os
 import stat
 import tempfile
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,7 +18,7 @@ import pydicom
 
 from lvo.core.study import InstanceRef, SeriesRef, Study, StudyNote
 from lvo.dicom.archive import is_archive, unpack
-from lvo.dicom.headers import UNREADABLE, Header, looks_like_dicom, read_header
+from lvo.dicom.headers import UNREADABLE, Header, looks_like_dicom, quiet, read_header
 from lvo.errors import InputError
 
 __all__ = ["open_studies"]
@@ -144,16 +143,16 @@ def _is_dicomdir(path: Path) -> bool:
         with path.open("rb") as file:
             if not looks_like_dicom(file.read(_HEAD_BYTES)):
                 return False
-        meta = pydicom.filereader.read_file_meta_info(path)
-        return str(meta.get("MediaStorageSOPClassUID", "")) == _DICOMDIR
+        with quiet():
+            meta = pydicom.filereader.read_file_meta_info(path)
+            return str(meta.get("MediaStorageSOPClassUID", "")) == _DICOMDIR
     except UNREADABLE:
         return False
 
 
 def _listed(dicomdir: Path, found: _Found) -> list[Path]:
     """Files that a DICOMDIR lists and that are there; those that are not go to the notes."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         try:
             records = list(pydicom.dcmread(dicomdir).DirectoryRecordSequence)
             names = [record.get("ReferencedFileID") for record in records]

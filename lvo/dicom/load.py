@@ -33,7 +33,7 @@ class LoadedVolume:
     """A series as one image.
 
     Args:
-        volume: (K, J, I) float32 HU; k grows to the head when the slices are axial.
+        volume: (K, J, I) HU, float32 or int16 as asked; k grows to the head when the slices are axial.
         sop_instance_uids: for each slice k the source image; the nearest one where slices were resampled.
         notes: what was corrected on the way.
         slice_thickness_mm: largest Slice Thickness recorded, None without any; larger than the distance where slices overlap.
@@ -60,12 +60,13 @@ class LoadedTimeSeries:
     notes: tuple[QualityNote, ...]
 
 
-def load_volume(series: SeriesRef, *, allow_uneven: bool = False) -> LoadedVolume:
+def load_volume(series: SeriesRef, *, allow_uneven: bool = False, whole_hu: bool = False) -> LoadedVolume:
     """Load a series as one volume.
 
     Args:
         series: its files, in any order.
         allow_uneven: accept a scan made with two slice distances and resample it to the smaller; for plain CT only.
+        whole_hu: int16 instead of float32, in half the memory; values are rounded to whole HU.
 
     Raises:
         GeometryError: a slice is missing, repeated or out of place, images do not belong together, or a file is cut short.
@@ -74,7 +75,7 @@ def load_volume(series: SeriesRef, *, allow_uneven: bool = False) -> LoadedVolum
     frames, frame_uid = _frames_of([series])
     stack = stack_frames(frames)
     spacing = slice_spacing(stack, allow_uneven=allow_uneven)
-    decoded = decode_hu([frames[n] for n in stack.order])
+    decoded = decode_hu([frames[n] for n in stack.order], dtype=np.int16 if whole_hu else np.float32)
     uids = [frames[n].sop_instance_uid for n in stack.order]
     notes = (*_order_notes([frames[n] for n in stack.order], decoded), *_pixel_notes(decoded))
     thickness_mm = max((frame.thickness_mm for frame in frames if frame.thickness_mm), default=None)
@@ -82,7 +83,8 @@ def load_volume(series: SeriesRef, *, allow_uneven: bool = False) -> LoadedVolum
         grid = stack.grid(spacing.distance_mm, frame_uid)
         return LoadedVolume(Volume(decoded.slices_hu, grid, Quantity.HU), tuple(uids), notes, thickness_mm)
     plan = plan_regrid(stack, spacing, frame_uid)
-    volume = Volume(plan.apply(decoded.slices_hu, AIR_HU), plan.grid, Quantity.HU)
+    moved = plan.apply(np.asarray(decoded.slices_hu, dtype=np.float32), AIR_HU)
+    volume = Volume(np.rint(moved).astype(np.int16) if whole_hu else moved, plan.grid, Quantity.HU)
     notes = (*_regrid_notes(stack, spacing, plan), *notes)
     return LoadedVolume(volume, tuple(uids[n] for n in plan.nearest), notes, thickness_mm)
 

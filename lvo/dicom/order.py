@@ -6,6 +6,7 @@ and the images, where a slice looks like neither of its neighbours although thes
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,7 @@ def miscounted(frames: Sequence[Frame]) -> tuple[int, ...]:
     return ()
 
 
-def strangers(slices_hu: NDArray[np.float32]) -> tuple[int, ...]:
+def strangers(slices_hu: NDArray[Any]) -> tuple[int, ...]:
     """Numbers of the slices that look like neither neighbour, while these look like each other.
 
     Args:
@@ -65,7 +66,7 @@ def strangers(slices_hu: NDArray[np.float32]) -> tuple[int, ...]:
     """
     if len(slices_hu) < _MIN_SLICES:
         return ()
-    small = np.clip(slices_hu[:, ::_STEP, ::_STEP], *_HU)
+    small = np.clip(slices_hu[:, ::_STEP, ::_STEP].astype(np.float32), *_HU)
     near = np.array([np.abs(a - b).mean() for a, b in pairwise(small)])
     across = np.array([np.abs(a - b).mean() for a, b in zip(small[:-2], small[2:], strict=True)])
     ratio = np.minimum(near[:-1], near[1:]) / np.maximum(across, max(float(np.median(near)), _LEAST_HU))

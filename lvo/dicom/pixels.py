@@ -1,22 +1,21 @@
 """Decode image planes to Hounsfield units, each with its own rescale; refuse what is cut short or cannot be decoded."""
 
 import os
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
-from lvo.dicom.frames import Frame, floats, integer, nested, text
-from lvo.dicom.headers import UNREADABLE
+from lvo.dicom.frames import Attributes, Frame, floats, integer, nested, text
+from lvo.dicom.headers import UNREADABLE, quiet, read_dataset
+from lvo.dicom.scan import Wanted, is_native, scan_file
 from lvo.errors import GeometryError, InputError
 
 __all__ = ["AIR_HU", "Decoded", "decode_hu"]
@@ -31,17 +30,27 @@ _MAX_PIXELS = 8192 * 8192
 """Larger planes than any CT reconstruction; a damaged header must not ask for terabytes."""
 
 
+_MAX_RATIO = 1000.0
+"""No image packs its pixels this tightly: a file whose header asks for more is damaged, or made to exhaust the memory."""
+
+_PLAIN = Wanted.of(
+    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored",
+    "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "PixelPaddingValue", "PixelPaddingRangeLimit",
+    "LossyImageCompression", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
     """Planes in the order asked for, and what was odd about them.
 
     Args:
-        slices_hu: (N, J, I) float32.
+        slices_hu: (N, J, I), float32 or int16.
         lossy: number of planes that were compressed with loss.
         odd_padding_hu: padding values inside the range of tissue, which were not taken for padding.
     """
 
-    slices_hu: NDArray[np.float32]
+    slices_hu: NDArray[Any]
     lossy: int
     odd_padding_hu: tuple[float, ...]
 
@@ -55,11 +64,15 @@ class _File:
     odd_padding_hu: float | None
 
 
-def decode_hu(frames: Sequence[Frame]) -> Decoded:
+def decode_hu(frames: Sequence[Frame], *, dtype: type[np.float32 | np.int16] = np.float32) -> Decoded:
     """Decode planes, which must have one size, to Hounsfield units.
 
-    Each plane is rescaled with its own slope and intercept into float32, so no plane can overflow a type that another one
-    chose. Padding and values below -1024 become -1024 HU.
+    Each plane is rescaled with its own slope and intercept, so no plane can overflow a type that another one chose. Padding
+    and values below -1024 become -1024 HU.
+
+    Args:
+        frames: planes.
+        dtype: of the result; int16 takes half the memory and rounds to whole HU.
 
     Raises:
         GeometryError: a file is cut short, or is not one grey plane of the size its header says.
@@ -75,23 +88,72 @@ def decode_hu(frames: Sequence[Frame]) -> Decoded:
     by_file: dict[Path, list[int]] = {}
     for place, frame in enumerate(frames):
         by_file.setdefault(frame.path, []).append(place)
-    slices_hu = np.empty((len(frames), rows, columns), dtype=np.float32)
+    for path, places in by_file.items():
+        _check_ratio(path, len(places) * rows * columns)
+    slices_hu = np.empty((len(frames), rows, columns), dtype=dtype)
 
     def fill(places: Sequence[int]) -> _File:
-        return _decode_file([frames[place] for place in places], places, slices_hu)
+        own = [frames[place] for place in places]
+        return _read_plain(own[0], places[0], slices_hu) or _decode_file(own, places, slices_hu)
 
     workers = min(4, os.cpu_count() or 1)
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
-        warnings.simplefilter("ignore")  # pydicom warns of surplus bytes and odd values; what matters is checked here
+    with quiet(), ThreadPoolExecutor(workers) as pool:
         files = list(pool.map(fill, by_file.values()))
     odd = {file.odd_padding_hu for file in files} - {None}
     return Decoded(slices_hu, sum(file.lossy for file in files), tuple(sorted(value for value in odd if value is not None)))
 
 
-def _decode_file(frames: Sequence[Frame], places: Sequence[int], slices_hu: NDArray[np.float32]) -> _File:
+def _check_ratio(path: Path, n_pixels: int) -> None:
+    """Refuse headers that promise far more than the file can hold, before memory is asked for.
+
+    Raises:
+        GeometryError: they do.
+        InputError: the file is gone.
+    """
+    try:
+        n_bytes = path.stat().st_size
+    except OSError as error:
+        msg = f"an image file cannot be read ({error.strerror}): send the series again"
+        raise InputError(msg) from error
+    if 2 * n_pixels > _MAX_RATIO * n_bytes:
+        found = f"the header of a file of {n_bytes / 1e3:.0f} kB promises {2 * n_pixels / 1e6:.0f} MB of pixels"
+        msg = f"{found}: it is damaged, send the series again"
+        raise GeometryError(msg)
+
+
+def _read_plain(frame: Frame, place: int, slices_hu: NDArray[Any]) -> _File | None:
+    """Read a file that holds one uncompressed 16-bit plane, without pydicom; None where it is anything else, or damaged."""
+    try:
+        scan = scan_file(frame.path, _PLAIN)
+        if scan is None or not is_native(scan.syntax):
+            return None
+        values, count = scan.values, frame.shape_ji[0] * frame.shape_ji[1]
+        usual = (
+            (values.get("Rows"), values.get("Columns")) == frame.shape_ji
+            and integer(values, "NumberOfFrames", 1) == 1
+            and integer(values, "SamplesPerPixel", 1) == 1
+            and values.get("PhotometricInterpretation") == "MONOCHROME2"
+            and values.get("BitsAllocated") == 16
+            and scan.value_bytes >= 2 * count
+        )
+        if not usual:
+            return None
+        kind = "<i2" if values.get("PixelRepresentation") == 1 else "<u2"
+        stored = np.fromfile(frame.path, dtype=kind, count=count, offset=scan.value_at)
+    except OSError:
+        return None
+    if stored.size < count:
+        return None
+    odd_padding_hu = _fill(values, stored.reshape(frame.shape_ji), _rescale(values, 0), slices_hu[place])
+    return _File((place,), int(values.get("LossyImageCompression") == "01"), odd_padding_hu)
+
+
+def _decode_file(frames: Sequence[Frame], places: Sequence[int], slices_hu: NDArray[Any]) -> _File:
     """Decode the asked frames of one file into their places."""
     try:
-        dataset = pydicom.dcmread(frames[0].path, force=True)
+        dataset, _ = read_dataset(frames[0].path)
+    except InputError:
+        raise
     except UNREADABLE as error:
         msg = f"an image file cannot be read ({type(error).__name__}): send the series again"
         raise InputError(msg) from error
@@ -99,17 +161,32 @@ def _decode_file(frames: Sequence[Frame], places: Sequence[int], slices_hu: NDAr
     odd_padding_hu = None
     for frame, place in zip(frames, places, strict=True):
         stored = _stored(dataset, frame)
-        slope, intercept = _rescale(dataset, frame.index)
-        plane = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
-        padding = _padding(dataset)
-        if padding is not None:
-            low, high = sorted(value * slope + intercept for value in padding)
+        odd_padding_hu = _fill(dataset, stored, _rescale(dataset, frame.index), slices_hu[place])
+    return _File(tuple(places), len(places) * (text(dataset, "LossyImageCompression") == "01"), odd_padding_hu)
+
+
+def _fill(header: Attributes, stored: NDArray[Any], rescale: tuple[float, float], plane_hu: NDArray[Any]) -> float | None:
+    """Rescale one plane into its place; answers a padding value that stands for tissue, and so was not taken for padding."""
+    slope, intercept = rescale
+    if plane_hu.dtype == np.int16 and slope == 1.0 and intercept.is_integer() and stored.dtype.itemsize <= 2:
+        values = np.add(stored, np.int32(intercept), dtype=np.int32)
+    else:
+        values = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+    odd_padding_hu = None
+    padding = _padding(header)
+    if padding is not None:
+        low, high = sorted(value * slope + intercept for value in padding)
+        if high > AIR_HU:  # else it becomes air like everything below
             if high <= _TISSUE_HU[0] or low >= _TISSUE_HU[1]:
-                plane[(stored >= min(padding)) & (stored <= max(padding))] = AIR_HU
+                values[(stored >= min(padding)) & (stored <= max(padding))] = AIR_HU
             else:
                 odd_padding_hu = low
-        np.maximum(plane, np.float32(AIR_HU), out=slices_hu[place])
-    return _File(tuple(places), len(places) * (text(dataset, "LossyImageCompression") == "01"), odd_padding_hu)
+    if plane_hu.dtype == np.int16:
+        values = np.rint(values) if values.dtype == np.float32 else values
+        np.clip(values, AIR_HU, np.iinfo(np.int16).max, out=plane_hu, casting="unsafe")
+    else:
+        np.maximum(values, np.float32(AIR_HU), out=plane_hu)
+    return odd_padding_hu
 
 
 def _check(dataset: Dataset, frame: Frame) -> None:
@@ -125,13 +202,16 @@ def _check(dataset: Dataset, frame: Frame) -> None:
     if not known:
         msg = (
             f"pixels are stored as {UID(syntax).name}, which cannot be decoded here: "
-            "send them uncompressed, as JPEG Lossless, JPEG-LS, JPEG 2000 or RLE"
+            "send them uncompressed, as JPEG Lossless, JPEG-LS, JPEG 2000, HTJ2K or RLE"
         )
         raise InputError(msg)
     samples, bits = integer(dataset, "SamplesPerPixel", 1), integer(dataset, "BitsAllocated")
     if samples != 1 or text(dataset, "PhotometricInterpretation") != "MONOCHROME2" or bits not in (8, 16, 32):
         kind = text(dataset, "PhotometricInterpretation") or "no Photometric Interpretation"
         msg = f"an image has {samples} samples of {bits} bits, {kind}; 1 sample of 8, 16 or 32 bits, MONOCHROME2, is needed"
+        raise GeometryError(msg)
+    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+        msg = "an image holds floating-point numbers, integers with Rescale Slope and Intercept are needed: send the originals"
         raise GeometryError(msg)
     pixels = dataset.get("PixelData")
     found = 0 if pixels is None else len(pixels)
@@ -157,10 +237,10 @@ def _stored(dataset: Dataset, frame: Frame) -> NDArray[np.integer[Any]]:
     return array
 
 
-def _rescale(dataset: Dataset, index: int) -> tuple[float, float]:
+def _rescale(dataset: Attributes, index: int) -> tuple[float, float]:
     """Rescale Slope and Intercept of one frame."""
-    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    own = per_frame[index] if index < len(per_frame) else Dataset()
+    per_frame = cast("Sequence[Attributes]", dataset.get("PerFrameFunctionalGroupsSequence") or [])
+    own: Attributes = per_frame[index] if index < len(per_frame) else {}
     shared = nested(dataset, "SharedFunctionalGroupsSequence")
     for source in (
         nested(own, "PixelValueTransformationSequence"),
@@ -174,7 +254,7 @@ def _rescale(dataset: Dataset, index: int) -> tuple[float, float]:
     raise InputError(msg)
 
 
-def _padding(dataset: Dataset) -> tuple[float, float] | None:
+def _padding(dataset: Attributes) -> tuple[float, float] | None:
     """Stored values that mean 'not scanned': first and last."""
     value = floats(dataset, "PixelPaddingValue", 1)
     if value is None:

@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from lvo.config import SelectionSettings
 from lvo.core.report import SeriesRow
 from lvo.core.study import Role, SeriesRef, Study
 from lvo.dicom.contrast import ANGIOGRAM_SHARE, vessel_slices
 from lvo.dicom.facts import MIN_COVERAGE_MM, MIN_SLICES, Facts, gather, representative, same_geometry
+from lvo.dicom.score import THIN_MM, Judged, Rank, ranked, ruled, scored
 from lvo.errors import InputError
 
 __all__ = ["Selection", "choose"]
@@ -21,9 +23,6 @@ MIN_CTP_TIMES = 8
 
 MAX_CTP_S = 300.0
 """Series of one geometry that start within this time are the time points of one perfusion scan."""
-
-THIN_MM = 1.5
-"""Slices up to this thickness show M1 and M2; thicker ones are used only when there is nothing else."""
 
 _NAMES = {
     Role.CTA: "CT angiogram",
@@ -46,6 +45,7 @@ class Selection:
         rows: every series of the study, with role, use and reason.
         missing_cta: why there is no CT angiogram, empty when there is one.
         missing_ctp: why there is no CT perfusion, empty when there is one.
+        ranks: for each row its place among those of its role, None in roles that nothing is chosen from.
     """
 
     cta: SeriesRef | None
@@ -54,36 +54,22 @@ class Selection:
     rows: tuple[SeriesRow, ...]
     missing_cta: str
     missing_ctp: str
+    ranks: tuple[Rank | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """A series with its role, why, and how well it would serve in that role: a sound one before any that cannot be loaded."""
-
-    facts: Facts
-    role: Role
-    why: str
-    score: float = 0.0
-    sound: bool = True
-    group: int = 0
-    n_times: int = 1
-    used: bool = False
-
-
-def choose(study: Study) -> Selection:
+def choose(study: Study, settings: SelectionSettings = SelectionSettings()) -> Selection:  # noqa: B008 - frozen
     """Choose the CT angiogram, the CT perfusion and the plain CT of a study.
 
     Args:
         study: the files as indexed.
+        settings: rules of the hospital, which override what is found.
 
     Raises:
         InputError: a file that was readable when the study was indexed no longer is.
     """
     facts = [gather(series) for series in study.series]
     judged = _time_points([_judge(item) for item in facts])
-    judged = [_scored(item) for item in judged]
-    for role in (Role.CTA, Role.CTP, Role.NCCT):
-        judged = _best(judged, role)
+    judged = ranked([scored(ruled(item, settings.rules)) for item in judged])
     chosen = {role: tuple(item.facts.series for item in judged if item.role is role and item.used) for role in Role}
     return Selection(
         cta=next(iter(chosen[Role.CTA]), None),
@@ -92,16 +78,17 @@ def choose(study: Study) -> Selection:
         rows=tuple(_row(item) for item in judged),
         missing_cta="" if chosen[Role.CTA] else _missing("CT angiogram", judged),
         missing_ctp="" if chosen[Role.CTP] else _missing("CT perfusion", judged),
+        ranks=tuple(item.rank for item in judged),
     )
 
 
-def _judge(facts: Facts) -> _Judged:
+def _judge(facts: Facts) -> Judged:
     """Role of a series on its own."""
     for rule in (_not_a_scan, _not_original, _broken, _not_a_head_volume, _over_time):
         verdict = rule(facts)
         if verdict:
-            return _Judged(facts, *verdict, n_times=facts.n_times)
-    return _Judged(facts, *_angiogram_or_plain(facts))
+            return Judged(facts, *verdict, n_times=facts.n_times)
+    return Judged(facts, *_angiogram_or_plain(facts))
 
 
 def _not_a_scan(facts: Facts) -> tuple[Role, str] | None:
@@ -193,7 +180,7 @@ def _angiogram_or_plain(facts: Facts) -> tuple[Role, str]:
     return Role.NCCT, f"{said}, vessels are bright in {share:.0%} of the slices looked at"
 
 
-def _time_points(judged: Sequence[_Judged]) -> list[_Judged]:
+def _time_points(judged: Sequence[Judged]) -> list[Judged]:
     """Find perfusion scans stored as one series per time point: many series of one geometry, one after the other."""
     result = list(judged)
     free = [n for n, item in enumerate(judged) if item.facts.n_times == 1 and _may_be_time_point(item)]
@@ -202,90 +189,35 @@ def _time_points(judged: Sequence[_Judged]) -> list[_Judged]:
         lead = judged[free[0]].facts
         same = [n for n in free if same_geometry(lead, judged[n].facts)]
         free = [n for n in free if n not in same]
-        starts = [judged[n].facts.start_s for n in same]
-        if len(same) < MIN_CTP_TIMES or len(set(starts)) < len(starts) or max(starts) - min(starts) > MAX_CTP_S:
+        if len(same) < MIN_CTP_TIMES or not _one_after_the_other([judged[n].facts for n in same]):
             continue
         group += 1
+        why = f"one of {len(same)} time points with the same geometry"
         for n in same:
-            result[n] = replace(
-                judged[n], role=Role.CTP, why=f"one of {len(same)} time points with the same geometry", group=group
-            )
+            result[n] = replace(judged[n], role=Role.CTP, why=why, group=group, n_times=len(same))
     return result
 
 
-def _may_be_time_point(item: _Judged) -> bool:
+def _one_after_the_other(facts: Sequence[Facts]) -> bool:
+    """Whether series of one geometry can be the time points of one scan.
+
+    Series that start together are reconstructions (of several energies, say). Without any time they stay a perfusion scan, so
+    that it is refused aloud, if they are described as one or too thick for an angiogram.
+    """
+    starts = [one.start_s for one in facts]
+    if min(starts) == float("inf"):
+        return any(one.says_perfusion for one in facts) or facts[0].slice_mm > THIN_MM
+    return len(set(starts)) == len(starts) and max(starts) - min(starts) <= MAX_CTP_S
+
+
+def _may_be_time_point(item: Judged) -> bool:
     """An original axial stack."""
     facts = item.facts
     original = facts.is_scan and not facts.is_screen and not facts.is_localizer and not facts.derived_why and not facts.broken
     return original and facts.unit is not None and facts.unit.plane == "axial" and facts.n_positions > 1
 
 
-def _scored(item: _Judged) -> _Judged:
-    """How well a series serves in its role: a sum of points, and the words for it."""
-    facts = item.facts
-    complete = facts.spacing is not None and not facts.problem
-    even = facts.spacing is not None and facts.spacing.even and complete
-    sound = (complete if item.role is Role.NCCT else even) and not (
-        item.role is Role.CTA and (facts.n_times > 1 or facts.is_fragment)
-    )
-    soft = 0.0 if facts.sharp else 1.5
-    words = [item.why]
-    if facts.n_positions > 1:
-        words += [f"{facts.slice_mm:.2g} mm slices", f"{facts.coverage_mm:.0f} mm covered"]
-    if facts.sharp:
-        words.append("sharp kernel")
-    match item.role:
-        case Role.CTA:
-            thin = 4.0 if facts.slice_mm <= 0.8 else 3.0 if facts.slice_mm <= THIN_MM else 1.0 if facts.slice_mm <= 3.0 else 0.0
-            evidence = 2.0 * facts.contrast + 2.0 * (facts.hint == "angiogram")
-            score = thin + evidence + soft + min(facts.coverage_mm, 160.0) / 80.0 - 3.0 * facts.late
-            words += ["late phase by its description"] * facts.late
-            words += [f"thicker than the {THIN_MM} mm preferred"] * (THIN_MM < facts.slice_mm < float("inf"))
-        case Role.CTP:
-            score = min(facts.coverage_mm, 160.0) / 20.0 + min(item.n_times, 60) / 20.0 + soft
-        case Role.NCCT:
-            score = min(facts.coverage_mm, 120.0) / 40.0 + soft + (facts.slice_mm <= 5.0)
-        case _:
-            return item
-    if facts.problem:
-        words.append(f"but {facts.problem}")
-    elif not sound and complete and facts.spacing is not None and not facts.spacing.even:
-        words.append(f"but slices are {facts.spacing.text} apart")
-    return replace(item, score=score, sound=sound, why=", ".join(words))
-
-
-def _best(judged: Sequence[_Judged], role: Role) -> list[_Judged]:
-    """Mark the best series of a role as used, with all series of its group; say of the others which was better."""
-    candidates = [item for item in judged if item.role is role]
-    if not candidates:
-        return list(judged)
-    best = min(candidates, key=_rank)
-    used = [item for item in candidates if item is best or (best.group and item.group == best.group)]
-    result = []
-    for item in judged:
-        if item.role is not role:
-            result.append(item)
-        elif any(item is other for other in used):
-            result.append(replace(item, used=True, why=f"chosen: {item.why}"))
-        else:
-            result.append(replace(item, why=f"{item.why}; {_name(best)} is preferred"))
-    return result
-
-
-def _rank(item: _Judged) -> tuple[bool, float, float, float, str]:
-    """Best first: one that can be loaded, then score, then the earlier scan (the arterial phase), then the lower number."""
-    series = item.facts.series
-    number = float("inf") if series.number is None else float(series.number)
-    return (not item.sound, -round(item.score, 3), item.facts.start_s, number, series.series_instance_uid)
-
-
-def _name(item: _Judged) -> str:
-    """A series in a sentence."""
-    number = item.facts.series.number
-    return "another series" if number is None else f"series {number}"
-
-
-def _row(item: _Judged) -> SeriesRow:
+def _row(item: Judged) -> SeriesRow:
     """The row of the table."""
     series = item.facts.series
     return SeriesRow(
@@ -299,7 +231,7 @@ def _row(item: _Judged) -> SeriesRow:
     )
 
 
-def _missing(what: str, judged: Sequence[_Judged]) -> str:
+def _missing(what: str, judged: Sequence[Judged]) -> str:
     """Why a part is absent: what the study has instead."""
     counts = Counter(item.role for item in judged)
     found = ", ".join(f"{counts[role]} {name}" for role, name in _NAMES.items() if counts[role])

@@ -22,7 +22,10 @@ from lvo.core.grid import Grid
 from lvo.core.volume import Quantity, TimeSeries, Volume
 from lvo.errors import GeometryError, OutputError
 
-__all__ = ["SeriesHeader", "StudyHeader", "write_ct_series", "write_ctp_series", "write_screen_page"]
+__all__ = [
+    "SeriesHeader", "StudyHeader", "ct_images", "decimals", "write_ct_series", "write_ctp_series", "write_images",
+    "write_screen_page",
+]  # fmt: skip
 
 RESCALE_INTERCEPT_HU = -1024
 """Stored value 0; with 12 bits the range is -1024 to 3071 HU, as on clinical scanners."""
@@ -113,8 +116,8 @@ def write_ct_series(
     """
     n_slices = volume.grid.shape_kji[0]
     times_s = header.scan_s * np.arange(n_slices) / max(n_slices - 1, 1)
-    images = _frame(volume, header, times_s, 0)
-    return _write_all(images, folder, on_image)
+    images = ct_images(volume, header, times_s, 0)
+    return write_images(images, folder, on_image)
 
 
 def write_ctp_series(
@@ -135,8 +138,8 @@ def write_ctp_series(
         GeometryError, ValueError, OutputError: as `write_ct_series`.
     """
     frames = range(series.array.shape[0])
-    images = (image for t in frames for image in _frame(series.frame(t), header, series.times_s[t], t))
-    return _write_all(images, folder, on_image)
+    images = (image for t in frames for image in ct_images(series.frame(t), header, series.times_s[t], t))
+    return write_images(images, folder, on_image)
 
 
 def write_screen_page(
@@ -157,10 +160,10 @@ def write_screen_page(
     image.ImageType = ["DERIVED", "SECONDARY", "SCREEN SAVE"]
     image.ConversionType = "WSD"
     _set_pixels(image, np.asarray(page, dtype=np.uint8), bits_stored=8)
-    return _write_all(iter([image]), folder, on_image)
+    return write_images(iter([image]), folder, on_image)
 
 
-def _frame(volume: Volume, header: SeriesHeader, times_s: NDArray[np.float64], frame: int) -> Iterator[Dataset]:
+def ct_images(volume: Volume, header: SeriesHeader, times_s: NDArray[np.float64], frame: int) -> Iterator[Dataset]:
     """The slices of one volume as CT images."""
     grid = volume.grid
     if volume.quantity is not Quantity.HU:
@@ -236,9 +239,9 @@ def _set_plane(image: Dataset, header: SeriesHeader, grid: Grid, k: int) -> None
     between_planes_mm = abs(float(grid.lps_from_kji[:3, 0] @ normal))
     image.FrameOfReferenceUID = grid.frame_of_reference_uid or header.study.uid("frame")
     image.PositionReferenceIndicator = ""
-    image.ImageOrientationPatient = _decimals([*axis_i, *axis_j])
-    image.ImagePositionPatient = _decimals(origin_lps_mm)
-    image.PixelSpacing = _decimals([spacing_j_mm, spacing_i_mm])
+    image.ImageOrientationPatient = decimals([*axis_i, *axis_j])
+    image.ImagePositionPatient = decimals(origin_lps_mm)
+    image.PixelSpacing = decimals([spacing_j_mm, spacing_i_mm])
     image.SliceLocation = format_number_as_ds(float(origin_lps_mm @ normal))
     thickness_mm = header.slice_thickness_mm or between_planes_mm
     image.SliceThickness = format_number_as_ds(float(thickness_mm))
@@ -254,12 +257,12 @@ def _set_pixels(image: Dataset, stored: NDArray[np.uint8] | NDArray[np.uint16], 
     image["PixelData"].VR = "OB" if bits_stored == 8 else "OW"
 
 
-def _decimals(values: Sequence[float] | NDArray[np.float64]) -> list[str]:
+def decimals(values: Sequence[float] | NDArray[np.float64]) -> list[str]:
     """Numbers as decimal strings of at most 16 characters."""
     return [format_number_as_ds(float(value) + 0.0) for value in values]  # + 0.0 turns -0 into 0
 
 
-def _write_all(images: Iterator[Dataset], folder: Path, on_image: Callable[[], None] | None) -> tuple[Path, ...]:
+def write_images(images: Iterator[Dataset], folder: Path, on_image: Callable[[], None] | None) -> tuple[Path, ...]:
     """Write each image under a name that tells nothing."""
     paths = []
     for image in images:

@@ -18,6 +18,12 @@ _LONG_GAP = 2.0
 
 _MIN_STEP_S = 1e-3
 
+_CREATION = frozenset({"ContentTime"})
+"""Clocks that say when an image was made, not when the patient was scanned."""
+
+_AGREE = 0.2
+"""Two clocks of one scan agree to this fraction."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Schedule:
@@ -83,6 +89,7 @@ def _clock(frames: Sequence[Frame], slice_of: NDArray[np.intp]) -> tuple[str, ND
         seconds = _unwrapped(np.array(values, dtype=np.float64))
         same = _repeats(seconds, slice_of)
         if not same:
+            _check_against_counters(frames, slice_of, name, seconds)
             return name, seconds
         tried.append(f"{name} is the same for {same} images of one position")
     msg = (
@@ -90,6 +97,35 @@ def _clock(frames: Sequence[Frame], slice_of: NDArray[np.intp]) -> tuple[str, ND
         "acquisition times that differ between the images of one position are needed: send the originals"
     )
     raise GeometryError(msg)
+
+
+def _check_against_counters(
+    frames: Sequence[Frame], slice_of: NDArray[np.intp], name: str, seconds: NDArray[np.float64]
+) -> None:
+    """Refuse times of creation that contradict a counter of the scanner: reconstruction takes its own time.
+
+    Raises:
+        GeometryError: they do.
+    """
+    if name not in _CREATION:
+        return
+    span_s = _span_s(seconds, slice_of)
+    for counter in CLOCKS[CLOCKS.index(name) + 1 :]:
+        values = [frame.clocks_s[CLOCKS.index(counter)] for frame in frames]
+        if None in values:
+            continue
+        counted_s = _span_s(np.array(values, dtype=np.float64), slice_of)
+        if counted_s > 0 and abs(span_s - counted_s) > _AGREE * counted_s:
+            msg = (
+                f"the time of {len(frames)} images cannot be known: by {name} a position was scanned for {span_s:.1f} s, "
+                f"by {counter} for {counted_s:.1f} s; acquisition times are needed: send the originals"
+            )
+            raise GeometryError(msg)
+
+
+def _span_s(seconds: NDArray[np.float64], slice_of: NDArray[np.intp]) -> float:
+    """Typical time from the first to the last image of a position."""
+    return float(np.median([np.ptp(seconds[slice_of == k]) for k in range(int(slice_of.max()) + 1)]))
 
 
 def _unwrapped(seconds: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -49,10 +49,12 @@ BONE_HU = 250.0
 """A mean over 2 mm above is bone: the thinnest vault, blurred, still is."""
 VAULT_ATLAS_MM = -5.0
 """Above this level the brain is under the vault, which has no holes: orbits, ears and the foramen magnum lie lower."""
-COVER_MM = 14.0
-"""The skull is no further from the brain than this: dura, fluid and a bone of 7 mm, with room for the 4 mm voxels."""
+COVER_MM = 12.0
+"""The skull is no further from the brain than this: dura, fluid and a bone of 7 mm, with room for the voxels."""
+RIM_MM = 10.0
+"""So far into an opening the brain still has bone at the rim within that distance; the opening is measured up to there."""
 OPEN_CM2 = 10.0
-"""Smaller openings are burr holes, sutures and errors of the brain mask."""
+"""Openings of less than 36 mm across are burr holes, sutures and errors of the brain mask; flaps are taken out larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class ScanQuality:
         metal_ml: metal in the region of the arteries.
         metal_slices: index k of the slices there that metal streaks.
         spoiled: share of the brain around the circle of Willis that streaks cross, 0 to 1.
-        open_skull_cm2: surface of the brain below the vault that no bone covers.
+        open_skull_cm2: surface of the brain below the vault that no bone covers, in one piece.
     """
 
     jolts: tuple[Jolt, ...] | None
@@ -187,7 +189,7 @@ def _spoiled(thin: Thin, streaked: dict[int, Mask], pose: HeadPose) -> float:
 
 
 def _open_skull_cm2(thin: Thin, pose: HeadPose) -> float:
-    """Surface of the brain below the vault without bone in front of it, on voxels of about 4 mm."""
+    """The largest piece of the surface of the brain below the vault without bone in front of it, on voxels of about 4 mm."""
     step = np.maximum(np.rint(VOXEL_MM / thin.grid.spacing_kji_mm), 1).astype(int)
     fewer = tuple(slice(n // 2, None, n) for n in step)
     bone = ndimage.maximum_filter(thin.hu, size=tuple(step))[fewer] > BONE_HU
@@ -200,5 +202,8 @@ def _open_skull_cm2(thin: Thin, pose: HeadPose) -> float:
     vault = pose.to_atlas_mm(thin.grid.to_lps_mm(at))[:, 2] > VAULT_ATLAS_MM
     bare[tuple(np.argwhere(bare)[~vault].T)] = False
     pieces, n_pieces = ndimage.label(bare, structure=np.ones((3, 3, 3)))
-    largest = int(np.bincount(pieces.ravel())[1:].max()) if n_pieces else 0
-    return largest * float(np.prod(spacing_mm) ** (2.0 / 3.0)) / 100.0
+    if n_pieces == 0:
+        return 0.0
+    largest = pieces == 1 + int(np.bincount(pieces.ravel())[1:].argmax())
+    opening = surface & (ndimage.distance_transform_edt(~largest, sampling=spacing_mm) <= RIM_MM)
+    return float(opening.sum()) * float(np.prod(spacing_mm) ** (2.0 / 3.0)) / 100.0

@@ -125,7 +125,8 @@ def thin_scan(scan: Volume, brain: Volume) -> Thin:
     affine[:3, 3] = scan.grid.to_lps_mm([side.start + (0.0 if axis == 0 else (n - 1) / 2.0) for axis, side in enumerate(box)])
     affine[:3, 1:3] *= n
     grid = Grid((n_k, n_j, n_i), affine, scan.grid.frame_of_reference_uid)
-    return Thin(total / np.float32(n * n), mask[:, n // 2 : n_j * n : n, n // 2 : n_i * n : n] > 0, grid, box[0].start)
+    mean = np.asarray(total / np.float32(n * n), dtype=np.float32)
+    return Thin(mean, mask[:, n // 2 : n_j * n : n, n // 2 : n_i * n : n] > 0, grid, box[0].start)
 
 
 def find_jolts(thin: Thin) -> tuple[Jolt, ...] | None:
@@ -193,7 +194,7 @@ def _seams(thin: Thin, gap: int) -> list[_Seam]:
         inner = np.asarray(thin.brain[k] | thin.brain[k + gap])
         if inner.any():
             seams[k] = _seam(
-                image[k - 1 : k + gap + 2], inner, unsure[k - 1 : k + gap + 2].any(axis=0), thin.grid, k + gap / 2.0
+                image[k - 1 : k + gap + 2], inner, np.asarray(unsure[k - 1 : k + gap + 2].any(axis=0)), thin.grid, k + gap / 2.0
             )
     return seams
 
@@ -227,7 +228,7 @@ def _fitted(jacobian: Array, change: Array) -> tuple[Array, float]:
     for _ in range(3):
         variance = max(float((weights * misfit**2).sum() / weights.sum()), MIN_MISFIT_HU**2)
         weighted = jacobian * (weights / (CORRELATED * variance))[:, None]
-        move = np.linalg.solve(weighted.T @ jacobian + prior, weighted.T @ change)
+        move = np.asarray(np.linalg.solve(weighted.T @ jacobian + prior, weighted.T @ change), dtype=np.float64)
         misfit = change - jacobian @ move
         weights = 1.0 / np.maximum(1.0, np.abs(misfit) / (OUTLIER * np.sqrt(variance)))
     before = float((weights * change**2).sum())

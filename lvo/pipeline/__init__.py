@@ -46,7 +46,7 @@ def analyze(
     """
     progress = Progress()
     with progress.stage("select"):
-        selection = choose(study)
+        selection = choose(study, config.selection)
     progress.notes += [
         QualityNote(note.code, Severity.WARNING if note.warning else Severity.INFO, note.text) for note in study.notes
     ]

@@ -30,6 +30,8 @@ HALF_DEPTH_MM = 3.0
 """Half of the thickness of the projection: an M1 and the error of its course; more would show other vessels."""
 SMOOTH_MM = 1.5
 """Width of the average along a course: a path from voxel to voxel is jagged; a siphon bends over 5 mm and keeps its shape."""
+FRAME_MM = 60.0
+"""Width of the picture at least, so that a short way does not fill it."""
 SHORTEST_MM = 10.0
 BESIDE_MM = 1.5
 """The band says "artery" where the map has one this near to the course: half of an M1."""
@@ -118,7 +120,7 @@ def draw_curved(result: CtaResult, volumes: Mapping[str, Volume], box: HeadBox) 
     )
     if result.finding.location_lps_mm is not None:
         caption += "; arrow: where the lumen stops"
-    longest = max(strip.hu.shape[1] for strip, _ in strips)
+    longest = max(round(FRAME_MM / PIXEL_MM), *(strip.hu.shape[1] for strip, _ in strips))
     strip_in = WIDTH_IN * strips[0][0].hu.shape[0] / longest
     below_in = foot_in(caption, result, WIDTH_IN)
     height_in = len(strips) * (TITLE_IN + strip_in + BAND_IN + GAP_IN) + below_in

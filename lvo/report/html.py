@@ -15,9 +15,12 @@ from lvo.report.labels import Band, band_rows, candidate_rows, key_words, measur
 from lvo.report.perfusion.mosaic import MAPS
 from lvo.report.result import quality_notes
 from lvo.report.segments import SEGMENT_COLUMNS, segment_lines
+from lvo.report.transfer import COLUMNS as TRANSFER_COLUMNS
+from lvo.report.transfer import transfer_rows
 from lvo.report.words import (
     CALL_LIMIT,
     FALLBACK_LIMIT,
+    RULES_LIMIT,
     UNJUDGED_LIMIT,
     core_words,
     cta_headline,
@@ -58,6 +61,7 @@ def render_html(report: Report, document: Mapping[str, object], figures: Mapping
         limits=RESEARCH_USE_ONLY,
         call_limit=CALL_LIMIT,
         unjudged_limit=UNJUDGED_LIMIT,
+        rules_limit=RULES_LIMIT,
         call=cta_headline(report),
         perfusion_call=perfusion_headline(report),
         cta=cta,
@@ -72,6 +76,9 @@ def render_html(report: Report, document: Mapping[str, object], figures: Mapping
         map_names=tuple(MAPS),
         warnings=[note for note in notes if note.severity is not Severity.INFO],
         infos=[note for note in notes if note.severity is Severity.INFO and note not in of_perfusion],
+        transfer=report.transfer,
+        transfer_columns=TRANSFER_COLUMNS,
+        transfer_rows=transfer_rows(report.transfer) if report.transfer else (),
         figures={name: _data_uri(png) for name, png in figures.items() if name in _ON_PAGE},
         captions=FIGURES,
     )

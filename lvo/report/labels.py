@@ -42,7 +42,8 @@ _BARE_UNITS = {"normal_cbf": "mL/100 g/min", "normal_cbv": "mL/100 g"}
 
 _FACTS = {
     "onset_to_imaging_h": ("time since last known well", "h"), "age": ("age", "years"), "nihss": ("NIHSS", ""),
-    "pre_mrs": ("mRS before the stroke", ""), "aspects": ("ASPECTS", ""), "site": ("artery", ""), "core_ml": ("core", "mL"),
+    "pre_mrs": ("mRS before the stroke", ""), "anticoagulation": ("anticoagulation", ""),
+    "aspects": ("ASPECTS", ""), "site": ("artery", ""), "core_ml": ("core", "mL"),
     "mismatch_ml": ("mismatch volume", "mL"), "mismatch_ratio": ("mismatch ratio", ""),
     "hypoperfusion_ml": ("hypoperfusion", "mL"), "tmax10_ml": ("Tmax > 10 s", "mL"),
 }  # fmt: skip

@@ -24,6 +24,7 @@ from lvo.core.report import (
     Severity,
     TimeToPeakFallback,
 )  # fmt: skip
+from lvo.report.transfer import transfer_document
 
 __all__ = ["SCHEMA", "Output", "quality_notes", "result_document", "result_text", "software_versions", "status_of"]
 
@@ -80,6 +81,7 @@ def result_document(report: Report, *, outputs: Sequence[Output], location_sop_i
         "cta": _cta(report.cta, location_sop_instance_uid),
         "perfusion": _perfusion(report.perfusion, report.fallback),
         "criteria": [_criterion(criterion) for criterion in report.criteria],
+        "transfer": None if report.transfer is None else transfer_document(report.transfer),
         "quality": [{"code": n.code, "severity": n.severity.value, "text": n.text} for n in quality_notes(report)],
         "timings_s": dict(report.timings_s),
         "software": software_versions(),
@@ -254,6 +256,9 @@ def _criterion(criterion: Criterion) -> dict[str, object]:
         "date": criterion.date,
         "met": criterion.met,
         "checks": [{"what": c.what, "value": c.value, "rule": c.rule, "met": c.met} for c in criterion.checks],
+        "version": criterion.version,
+        "status": criterion.status,
+        "unverified": list(criterion.unverified),
     }
 
 

@@ -10,7 +10,7 @@ from lvo.core.outcome import Absent, Assessed, NotAssessable
 from lvo.core.report import Call, CtaResult, Finding, PerfusionResult, Report, TimeToPeakFallback
 
 __all__ = [
-    "CALL_LIMIT", "FALLBACK_LIMIT", "NOT_VALIDATED", "UNJUDGED_LIMIT", "Headline", "core_words", "cta_headline",
+    "CALL_LIMIT", "FALLBACK_LIMIT", "NOT_VALIDATED", "RULES_LIMIT", "UNJUDGED_LIMIT", "Headline", "core_words", "cta_headline",
     "fallback_words", "hypoperfusion_words", "perfusion_headline", "short_number", "site_words",
 ]  # fmt: skip
 
@@ -25,6 +25,13 @@ NOT_VALIDATED = "research use only, not validated on patients"
 
 FALLBACK_LIMIT = "FALLBACK, NOT A PERFUSION RESULT: the perfusion could not be judged, and no core can be given"
 """Stands over everything that time to peak alone says."""
+
+RULES_LIMIT = (
+    "What each rule asks for and what is known here. This is not advice on treatment. A rule that is not met says that it "
+    "was not made for such patients, not that treatment would not help: large cores, which older trials left out, were "
+    "treated in SELECT2, ANGEL-ASPECT, RESCUE-Japan LIMIT, TENSION and LASTE."
+)
+"""Stands over the selection rules."""
 
 _WORDS = {
     Call.SUSPECTED: "LARGE-VESSEL OCCLUSION SUSPECTED",

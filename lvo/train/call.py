@@ -111,7 +111,8 @@ def fitting_seeds(first: int, n_heads: int) -> tuple[int, ...]:
         first: first seed, of a split that neither the network nor the evaluation uses.
         n_heads: how many as they come.
     """
-    chosen, seed = [], first
+    chosen: list[int] = []
+    seed = first
     missing = dict.fromkeys((*DETECTORS, "basilar"), _LEAST_POSITIVES)
     last = SEEDS[split_of(first)].stop
     while seed < last and (len(chosen) < n_heads or any(n > 0 for n in missing.values())):

@@ -20,7 +20,7 @@ from lvo.infer.window import normalize, place_channels, sliding_window
 from lvo.train.config import TrainConfig, decode_config, encode_config
 from lvo.train.data import PatchDataset, TrainingCrops
 from lvo.train.loss import vessel_loss
-from lvo.train.metrics import score
+from lvo.train.metrics import decided, score
 from lvo.train.network import WithSoftmax, build_network
 from lvo.train.shards import Crop
 from lvo.train.team import Team, join_team
@@ -104,7 +104,7 @@ def validate(network: nn.Module, crops: Sequence[Crop], config: TrainConfig) -> 
             multiple=settings.multiple,
             n_classes=len(VESSEL_CLASSES),
         )
-        rows.append(score(np.argmax(probabilities, axis=0).astype(np.uint8), crop.classes))
+        rows.append(score(decided(probabilities), crop.classes))
     network.train()
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]} if rows else {}
 

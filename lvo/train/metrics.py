@@ -4,11 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lvo.core.anatomy import ARTERY_TREES
+from lvo.core.anatomy import ARTERY_PROBABILITY, ARTERY_TREES
 from lvo.synth.render import CLOT_CLASS, UNSURE_CLASS, VEIN_CLASS
 from lvo.train.tubes import ANY_ARTERY
 
-__all__ = ["dice", "is_artery", "medial_depth", "score", "share_found"]
+__all__ = ["decided", "dice", "is_artery", "medial_depth", "score", "share_found"]
 
 _TRUNK_DEPTH = 2.0
 """Voxels from the middle line to the wall from which a vessel counts as a trunk: wider than about 2.4 mm at 0.8 mm."""
@@ -18,6 +18,18 @@ def dice(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
     """Overlap of two masks, 0 to 1; 1 where both are empty."""
     total = int(found.sum()) + int(truth.sum())
     return 2.0 * int((found & truth).sum()) / total if total else 1.0
+
+
+def decided(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(K, J, I) codes from (8, K, J, I) probabilities as they are used.
+
+    Artery where the trees together are as sure as `ARTERY_PROBABILITY` asks; vein and clot where one is the likeliest class.
+    """
+    trees = probabilities[1 : 1 + len(ARTERY_TREES)]
+    likeliest = probabilities.argmax(axis=0)
+    codes = np.where(np.isin(likeliest, (VEIN_CLASS, CLOT_CLASS)), likeliest, 0)
+    artery = trees.sum(axis=0) >= ARTERY_PROBABILITY
+    return np.where(artery, trees.argmax(axis=0) + 1, codes).astype(np.uint8)
 
 
 def is_artery(classes: NDArray[np.uint8]) -> NDArray[np.bool_]:

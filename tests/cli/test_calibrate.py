@@ -60,11 +60,12 @@ def test_what_was_measured_is_kept_and_not_measured_again(tmp_path, monkeypatch)
     monkeypatch.setattr(registry, "load_model", lambda _: SimpleNamespace(manifest="the manifest"))
     monkeypatch.setattr(registry, "models_folder", lambda: tmp_path)
     monkeypatch.setattr(call, "measure_cases", measure)
+    monkeypatch.setattr(call, "fitting_seeds", lambda first, n_heads: tuple(range(first, first + n_heads)))
     monkeypatch.setattr(call, "fit_call", fit)
     arguments = ["--heads", "50", "--cases", str(tmp_path / "cases.json")]
     shown = [CliRunner().invoke(command, arguments, catch_exceptions=False) for _ in range(2)]
     assert [one.exit_code for one in shown] == [0, 0]
-    assert asked == [("arteries", range(FIRST_SEED, FIRST_SEED + 50))]
+    assert asked == [("arteries", tuple(range(FIRST_SEED, FIRST_SEED + 50)))]
     assert fitted[0][0] == fitted[1][0] == tuple(a_case(seed) for seed in range(FIRST_SEED, FIRST_SEED + 50))
     assert fitted[1][1] == "the manifest"
     assert (tmp_path / "arteries" / CALL_FILE).is_file()

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from lvo import RESEARCH_USE_ONLY, __version__
 from lvo import cli as command_line
 from lvo.cli.boundary import guarded
-from lvo.cli.run import read_clinical
+from lvo.cli.run import read_facts
 from lvo.errors import ConfigError, GeometryError, UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ def test_info_lists_models_settings_and_versions_without_loading_a_model():
     info = json.loads("\n".join(document))
     assert loaded == "False"
     assert info["lvo"] == __version__
-    assert {"cta", "runtime", "perfusion", "outputs"} == set(info["config"])
+    assert {"cta", "runtime", "perfusion", "outputs", "selection"} == set(info["config"])
     assert len(info["models"][0]["sha256"]) == 64
 
 
@@ -102,7 +102,7 @@ def test_clinical_facts_that_cannot_be_are_refused_in_words(tmp_path, text, says
     path = tmp_path / "facts.json"
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
-        read_clinical(path)
+        read_facts(path)
     assert says in str(caught.value)
     assert str(caught.value).count("clinical facts") == 1
 

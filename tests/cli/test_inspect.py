@@ -46,7 +46,7 @@ def test_the_table_names_role_geometry_and_reason(study):
     done = _inspect(study)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    for text in ("Head [bold]5.0", "5x6x100, 3.00x2.00x1.00 mm", "cta", "ncct", "contrast agent recorded", "no CT perfusion"):
+    for text in ("Head [bold]5.0", "5x6x100, 3.00x2.00x1.00 mm", "contrast agent recorded", "no CT perfusion"):
         assert text in done.stdout
 
 
@@ -59,6 +59,26 @@ def test_json_has_every_series(study):
         ("cta", True, 100),
     ]
     assert found["missing"] == ["no CT perfusion in the study: 1 CT angiogram, 1 plain CT"]
+
+
+def test_rank_and_points_are_told(study):
+    """In words in the table, by property in JSON."""
+    assert "1 of 1, 9.8 points" in _inspect(study).stdout
+    row = json.loads(_inspect(study, "--json").stdout)[0]["series"][1]
+    assert (row["number"], row["rank"], row["ranked"]) == (3, 1, 1)
+    assert row["points"] == {"slices": 3.0, "contrast": 4.0, "kernel": 1.5, "coverage": 1.25, "phase": 0.0, "original": 0.0}
+
+
+def test_rules_of_the_hospital_are_obeyed(study, tmp_path):
+    """The only angiogram is left out; the table says which rule did it."""
+    config = tmp_path / "site.toml"
+    config.write_text('[[selection.rules]]\ndescription = "^cta"\nrole = "ignore"\n')
+    done = _inspect(study, "--config", config)
+    assert done.returncode == 0, done.stderr
+    assert "no CT angiogram in the study" in done.stdout
+    assert "rule 1 of the configuration says ignore" in " ".join(done.stdout.split())
+    config.write_text("[[selection.rules]]\nrole = 1\n")
+    assert _inspect(study, "--config", config).returncode == 2
 
 
 @pytest.mark.parametrize(("name", "content"), [("nowhere", None), ("letter.txt", "dear colleague")])

@@ -11,7 +11,9 @@ from click.testing import CliRunner
 
 from lvo.cli import main
 from lvo.cli.phantom import command
+from lvo.core.grid import Grid
 from lvo.core.study import Role
+from lvo.core.volume import TimeSeries
 from lvo.errors import OutputError, UsageError
 from lvo.synth.study import SyntheticStudy
 
@@ -150,3 +152,28 @@ def test_a_run_that_dies_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="disk full"):
         phantom("ctp", tmp_path / "out", "--size", "small")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_layout_nobody_knows_is_refused_before_anything_is_drawn(tmp_path):
+    with pytest.raises(UsageError, match="there are plain, ge-cine, ge-shuttle, siemens"):
+        phantom("ctp", tmp_path / "out", "--layout", "acme")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_layout_is_written_at_its_own_times(tmp_path, monkeypatch):
+    """Two slabs by turns: the scan itself is drawn at these times."""
+
+    def blank(self):
+        return TimeSeries(np.zeros((*self.ctp_times_s.shape, 4, 4), np.float32), _tiny(self.ctp_grid), self.ctp_times_s)
+
+    monkeypatch.setattr(SyntheticStudy, "ctp", blank)
+    assert phantom("ctp", tmp_path / "out", "--layout", "philips-jog", "--size", "small").exit_code == 0
+    images = [pydicom.dcmread(path) for path in (tmp_path / "out").iterdir() if path.suffix != ".json"]
+    assert len(images) == 30 * 16
+    assert len({image.AcquisitionTime for image in images}) == 60
+    assert {int(image.TemporalPositionIdentifier) for image in images} == set(range(1, 61))
+
+
+def _tiny(grid: Grid) -> Grid:
+    """The same slices, four by four pixels."""
+    return Grid((grid.shape_kji[0], 4, 4), grid.lps_from_kji)

@@ -15,9 +15,19 @@ from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittle
 
 from lvo.core.study import InstanceRef, SeriesRef
 
-_SPEC = importlib.util.spec_from_file_location("lvo_tests_dicom_writing", Path(__file__).with_name("writing.py"))
-sys.modules[_SPEC.name] = importlib.util.module_from_spec(_SPEC)  # test files import it by that name
-_SPEC.loader.exec_module(sys.modules[_SPEC.name])
+_SHARED = ("writing", "scene", *(f"conditions/{name}" for name in ("files", "series", "geometry", "times", "pixels")))
+
+
+def _share(relative: str) -> None:
+    """Make a file of this folder importable by test files, as lvo_tests_dicom_<name>."""
+    path = Path(__file__).parent / f"{relative}.py"
+    spec = importlib.util.spec_from_file_location(f"lvo_tests_dicom_{path.stem}", path)
+    sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[spec.name])
+
+
+for _name in _SHARED:
+    _share(_name)
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
@@ -124,7 +134,7 @@ class CtWriter:
                 setattr(image, keyword, value)
 
     @staticmethod
-    def _item(**tags: Any) -> Dataset:  # noqa: ANN401 - any DICOM value
+    def _item(**tags: Any) -> Dataset:
         item = Dataset()
         for keyword, value in tags.items():
             setattr(item, keyword, value)

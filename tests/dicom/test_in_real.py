@@ -2,6 +2,7 @@
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813 - its own short name
 from scipy.ndimage import map_coordinates
@@ -61,6 +62,33 @@ def test_both_tilts_are_straightened_in_opposite_directions(real_data, number, t
     last = loaded.volume.array[-1]
     row = np.nonzero((last > -1024).any(axis=1))[0][0]
     assert grid.to_lps_mm([grid.shape_kji[0] - 1, row, 0])[2] == pytest.approx(head_z_mm, abs=0.5)
+
+
+@pytest.mark.parametrize("number", [201, 301])
+def test_tilted_slices_lie_right_to_a_millimetre(real_data, number):
+    """Raw pixels, placed by hand with the headers (PS3.3 C.7.6.2.1.1), agree best where ours lie, not 1 mm beside."""
+    with open_studies([real_data / "philips_phantom" / "S21610"]) as (study,):
+        series = next(one for one in study.series if one.number == number)
+        loaded = load_volume(series)
+    paths = {one.sop_instance_uid: one.path for one in series.instances}
+    grid = loaded.volume.grid
+    off = {shift: [] for shift in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))}
+    for k in (8, 25, 40):
+        image = pydicom.dcmread(paths[loaded.sop_instance_uids[k]])
+        raw = image.pixel_array * float(image.RescaleSlope) + float(image.RescaleIntercept)
+        row, column = np.reshape([float(x) for x in image.ImageOrientationPatient], (2, 3))
+        j, i = np.meshgrid(np.arange(60, grid.shape_kji[1] - 60, 3), np.arange(60, grid.shape_kji[2] - 60, 3), indexing="ij")
+        away = grid.to_lps_mm(np.stack([np.full_like(j, k), j, i], -1)) - [float(x) for x in image.ImagePositionPatient]
+        assert np.abs(away @ np.cross(row, column)).max() < 0.01, "in the plane of its slice"
+        for (down_mm, right_mm), found_hu in off.items():
+            at = [
+                (away @ column + down_mm) / float(image.PixelSpacing[0]),
+                (away @ row + right_mm) / float(image.PixelSpacing[1]),
+            ]
+            theirs = map_coordinates(raw, at, order=1, mode="nearest")
+            found_hu.append(np.abs(np.clip(theirs, -1024, None) - loaded.volume.array[k, j, i]).mean())
+    mean_hu = {shift: float(np.mean(values)) for shift, values in off.items()}
+    assert all(mean_hu[0, 0] < 0.5 * mean_hu[shift] for shift in off if shift != (0, 0)), mean_hu
 
 
 def test_every_series_of_the_real_studies_gets_its_role(real_data):

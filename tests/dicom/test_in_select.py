@@ -195,6 +195,25 @@ def test_few_or_distant_series_of_one_geometry_are_no_perfusion(add):
     assert _choose(*[add(30 + n, "ph", 5.0, tags=CONTRAST | _at(8 * n)) for n in range(3)]).ctp == ()
 
 
+def test_reconstructions_of_many_energies_are_no_perfusion(add):
+    """Ten series of one geometry that start together are one scan."""
+    energies = [add(10 + n, f"CTA {40 + 10 * n} keV", 1.0, 80.0, tags=CONTRAST | _at(0)) for n in range(10)]
+    found = _choose(*energies)
+    assert (found.cta, found.ctp) == (energies[0], ())
+    assert "its number, both show the same positions" in found.rows[5].reason
+    timeless = [add(30 + n, "CTA", 1.0, 80.0, tags=CONTRAST) for n in range(10)]
+    assert _choose(*timeless).cta is timeless[0]
+
+
+def test_ranks_follow_the_points(add):
+    """The first is used; every property is told."""
+    series = [add(4, "CTA", 3.0, tags=CONTRAST), add(5, "CTA", 1.0, tags=CONTRAST), add(6, "head", 5.0)]
+    found = _choose(*series)
+    assert [(rank.place, rank.of) for rank in found.ranks] == [(2, 2), (1, 2), (1, 1)]
+    assert found.ranks[1].points["slices"] == 3.0
+    assert found.ranks[1].total > found.ranks[0].total
+
+
 def test_a_complete_series_is_preferred_to_a_thinner_one_with_a_hole(add):
     """The broken one keeps its role and says what is missing; alone, it is chosen, so that loading can refuse with numbers."""
     broken, whole = add(2, "CTA", 0.5, 100.0, tags=CONTRAST), add(3, "CTA", 1.5, 100.0, tags=CONTRAST)

@@ -178,6 +178,17 @@ def test_criteria_are_met_not_met_or_unknown_and_never_a_verdict(report):
     assert re.search(r"mismatch ratio 1\.2 ≥ 1\.8 not met", words)
     assert re.search(r"time since onset — 6 to 16 h unknown", words)
     assert "eligible" not in words.lower()
+    assert "candidate" not in words.lower()
+    assert "DEFUSE 3 core volume mismatch ratio time since onset to be verified" in words, (
+        "the row of checks met, not met, unknown"
+    )
+
+
+def test_a_large_core_is_not_dismissed(report):
+    """Beside a rule that is not met stands what that means, and which trials took large cores."""
+    words = visible(page(report))
+    assert "not that treatment would not help" in words
+    assert "(wording of the rule to be verified)" in words
 
 
 def test_a_series_description_is_not_shown(report):

@@ -39,8 +39,8 @@ def document(report) -> dict:
 
 def test_the_contract_keys_are_all_there_in_order(report):
     assert list(document(report)) == [
-        "schema", "status", "research_use_only", "study", "series", "cta", "perfusion", "criteria", "quality", "timings_s",
-        "software", "models", "config_sha256", "outputs",
+        "schema", "status", "research_use_only", "study", "series", "cta", "perfusion", "criteria", "transfer", "quality",
+        "timings_s", "software", "models", "config_sha256", "outputs",
     ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import pytest
 from lvo.core.report import Side, Site
 from lvo.synth.acquire import Acquisition, Jolt, Metal, acquire, heads_by_slice, scan_grid
 from lvo.synth.head import Head, HeadSpec, Occlusion, make_head
-from lvo.synth.render import CLOT_CLASS, TREE_CODES, VEIN_CLASS, class_labels, render_cta, vessel_labels
+from lvo.synth.render import CLOT_CLASS, TREE_CODES, UNSURE_CLASS, VEIN_CLASS, class_labels, render_cta, vessel_labels
 from lvo.synth.scanner import Scanner
 
 BOX = ((-40.0, -30.0, -30.0), (35.0, 25.0, 0.0))
@@ -84,14 +84,16 @@ def test_bands_darken_between_the_petrous_bones():
     assert change.max() <= 0.5
 
 
-def test_classes_name_the_tree_and_hold_thin_branches():
-    """Every tree is there; a voxel of the old labels is a vessel here too, and thin branches add to it."""
+def test_classes_name_the_tree_and_leave_rims_open():
+    """Every tree is there; a voxel of the plain labels is a vessel here too or unsure, and hardly any is unsure."""
     head = make_head(HeadSpec(12, Occlusion(Side.LEFT, Site.M1), collateral_grade=1))
     grid = scan_grid(head.pose, BOX, (0.8, 0.8, 0.8))
     classes, labels = class_labels(head, grid).array, vessel_labels(head, grid).array
-    assert set(np.unique(classes)) == {0, *TREE_CODES.values(), VEIN_CLASS, CLOT_CLASS}
+    assert set(np.unique(classes)) == {0, *TREE_CODES.values(), VEIN_CLASS, CLOT_CLASS, UNSURE_CLASS}
     artery = (classes > 0) & (classes < VEIN_CLASS)
-    assert (artery | (classes == CLOT_CLASS))[labels == 1].mean() > 0.99
-    assert artery.sum() > 1.15 * (labels == 1).sum()
+    vessel = artery | (classes == CLOT_CLASS) | (classes == UNSURE_CLASS)
+    assert vessel[labels == 1].mean() > 0.99
+    assert (classes == UNSURE_CLASS)[labels == 1].mean() < 0.2
+    assert (classes == UNSURE_CLASS).sum() > 0.2 * artery.sum()
     clot = grid.to_lps_mm(np.argwhere(classes == CLOT_CLASS).mean(axis=0))
     assert np.linalg.norm(clot - head.truth.clot_center_lps_mm) < 4.0

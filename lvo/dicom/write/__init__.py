@@ -117,7 +117,7 @@ def _pointers(
 
 
 def _segmentations(report: Report, headers: Mapping[Role, Headers], stamp: Stamp) -> dict[str, Dataset]:
-    """Arteries on the CTA's grid, core and hypoperfusion on the CTP's; empty ones are left out."""
+    """Arteries and, if known, the clot on the CTA's grid, core and hypoperfusion on the CTP's; empty ones are left out."""
     made: dict[str, Dataset | None] = {}
     arteries = report.volumes.get("arteries")
     if isinstance(report.cta, Assessed) and arteries is not None and Role.CTA in headers:

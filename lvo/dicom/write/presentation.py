@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from lvo.core.report import Finding
-from lvo.dicom.frames import nested
+from lvo.dicom.frames import floats, nested
 from lvo.dicom.write import codes
 from lvo.dicom.write.place import SourcePoint
 from lvo.dicom.write.source_headers import EQUIPMENT, Headers, duplicate
@@ -88,10 +88,11 @@ def _rescale(point: SourcePoint) -> hd.ModalityLUTTransformation | None:
     own = per_frame[point.frame - 1] if point.frame and point.frame <= len(per_frame) else Dataset()
     shared = nested(image, "SharedFunctionalGroupsSequence")
     for place in (*(nested(group, "PixelValueTransformationSequence") for group in (own, shared)), image):
-        if "RescaleIntercept" in place and "RescaleSlope" in place:
+        slope, intercept = floats(place, "RescaleSlope", 1), floats(place, "RescaleIntercept", 1)
+        if slope and intercept:
             return hd.ModalityLUTTransformation(
-                rescale_intercept=float(place.RescaleIntercept),
-                rescale_slope=float(place.RescaleSlope),
+                rescale_intercept=intercept[0],
+                rescale_slope=slope[0],
                 rescale_type=hd.RescaleTypeValues.HU,
             )
     return None
