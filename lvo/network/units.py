@@ -212,7 +212,7 @@ def _area_codes(folder: Path, names: tuple[str, ...]) -> tuple[str, ...]:
     if "lsoa_code" not in table.columns:
         return names
     codes = table["lsoa_code"].reindex(names)
-    return tuple(name if code is None or code != code else str(code) for name, code in zip(names, codes, strict=True))  # noqa: PLR0124 - NaN
+    return tuple(str(code) if known else name for name, code, known in zip(names, codes, codes.notna(), strict=True))
 
 
 def _path(folder: Path, table: str) -> Path:
