@@ -26,7 +26,7 @@ Split = Literal["training", "validation", "evaluation"]
 SEEDS: dict[Split, range] = {
     "validation": range(5_000, 6_000), "evaluation": range(6_000, 7_000), "training": range(10_000, 10_000_000),
 }  # fmt: skip
-"""Whose a seed is. Smaller ones are for tests, the demo and the shipped call."""
+"""Whose a seed is; the call is fitted on validation seeds from 5100 on. Smaller ones are for tests and the demo."""
 
 _Place = tuple[Site, Part]
 _TRAINING_PLACES: dict[_Place, float] = {
