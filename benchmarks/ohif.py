@@ -5,7 +5,7 @@
 
 Stores the files of STUDY and of RESULT/dicom into a fresh Orthanc (Debian packages orthanc, orthanc-dicomweb), serves OHIF
 beside it, and drives headless Chromium (`pip install playwright`, Debian package chromium). Nothing leaves this machine. Leaves
-seg.png (segmentation over the CT) and sr.png (the structured report) in FOLDER.
+seg.png (segmentation over the CT) and text.png (the report as text) in FOLDER.
 """
 
 import argparse
@@ -137,7 +137,7 @@ def open_series(page: Page, words: str) -> None:
 
 
 def take_pictures(port: int, study_uid: str, out: Path, slices_up: int) -> None:
-    """Segmentation over the CT, then the structured report."""
+    """Segmentation over the CT, then the report as text."""
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), headless=True, args=BROWSER)
         page = browser.new_page(viewport={"width": 1500, "height": 900})
@@ -154,8 +154,8 @@ def take_pictures(port: int, study_uid: str, out: Path, slices_up: int) -> None:
             page.wait_for_timeout(700)
         page.wait_for_timeout(PATIENCE_MS)
         page.screenshot(path=out / "seg.png")
-        open_series(page, "LVO result")
-        page.screenshot(path=out / "sr.png")
+        open_series(page, "LVO text")
+        page.screenshot(path=out / "text.png")
         browser.close()
 
 

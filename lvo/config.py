@@ -49,10 +49,13 @@ class RuntimeSettings(_Section, frozen=True):
     Args:
         device: "auto" for the fastest that is installed of "cuda", "openvino" and "cpu".
         threads: processor threads of a network.
+        precision: "bfloat16" is twice as fast with OpenVINO on processors that have it, and moves probabilities in the third
+            decimal; "float32" gives the same numbers on every processor but for rounding.
     """
 
     device: Literal["auto", "cuda", "openvino", "cpu"] = "auto"
     threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 2
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 class PerfusionSettings(_Section, frozen=True):
@@ -145,12 +148,16 @@ class SelectionSettings(_Section, frozen=True):
 
 
 class OutputSettings(_Section, frozen=True):
-    """Which files a run leaves beside result.json, report.html and run.json.
+    """Which files a run leaves beside result.json and run.json.
 
     Args:
+        html: report.html and its pictures.
         maps: NIfTI files.
+        preview: copies of the scans at display resolution, for `lvo view`.
+        preview_full: with them one of the angiogram with the voxels of the scan, some 35 MB.
         dicom: any DICOM object; the others choose among them.
         sr: structured report.
+        text: the same as plain text.
         seg: segmentations.
         parametric_maps: perfusion maps as numbers.
         captures: pictures.
@@ -159,9 +166,13 @@ class OutputSettings(_Section, frozen=True):
         pdf: summary.
     """
 
+    html: bool = True
     maps: bool = True
+    preview: bool = True
+    preview_full: bool = True
     dicom: bool = True
     sr: bool = True
+    text: bool = True
     seg: bool = True
     parametric_maps: bool = True
     captures: bool = True

@@ -6,6 +6,8 @@ LvoError
 ├── InputError          (ValueError)   what was given cannot be read: images, an event log, a table of units
 │   └── GeometryError                  the images of a series do not form one complete volume
 ├── ModelError          (RuntimeError) a model is missing, altered, or does not fit its manifest
+├── DeliveryError       (ConnectionError) a target of results or messages cannot be reached or has not taken them: try again
+│   └── RefusedError                   a target refuses for good: trying again does not help
 └── OutputError         (OSError)      results cannot be written
 
 Each class also inherits the builtin it refines, so callers may catch either. Messages say what was found, what was needed
@@ -35,6 +37,14 @@ class GeometryError(InputError):
 
 class ModelError(LvoError, RuntimeError):
     """A model is missing, altered, or does not fit its manifest."""
+
+
+class DeliveryError(LvoError, ConnectionError):
+    """A target of results or messages cannot be reached or has not taken them: try again."""
+
+
+class RefusedError(DeliveryError):
+    """A target refuses for good: trying again does not help."""
 
 
 class OutputError(LvoError, OSError):

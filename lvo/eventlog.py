@@ -18,22 +18,33 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from lvo.durable import sync_file, sync_folder
 from lvo.errors import InputError, OutputError, UsageError
 
-__all__ = ["AiCall", "Event", "EventKind", "Facts", "Mtici", "append_events", "parse_time", "read_events"]
+__all__ = [
+    "ACCESS", "LOG_CASE", "AiCall", "Event", "EventKind", "Facts", "Mtici", "Reason", "append_events", "check_events",
+    "mend_log", "parse_time", "read_events",
+]  # fmt: skip
 
 FIRST = "0" * 64
 """What the first line is chained to."""
+
+LOG_CASE = "log"
+"""Case of an event that is about the log itself and no patient's."""
 
 _PSEUDONYM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HASHED = ("n", "at", "kind", "case", "site", "facts", "written", "previous")
 
 AiCall = Literal["suspected", "indeterminate", "not_detected", "not_assessable", "absent"]
+Label = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9:][A-Za-z0-9 .:_-]{0,63}$")]
+ModelName = Annotated[str, msgspec.Meta(pattern="^[ -~]{1,80}$")]
 Mtici = Literal["0", "1", "2a", "2b", "2c", "3"]
+Reason = Literal["no_occlusion", "occlusion_missed", "other_side", "other_site", "old_occlusion", "artefact", "other"]
+"""Why a reader disagrees; a choice and no free text, which could hold a name."""
 
 
 class EventKind(StrEnum):
-    """The times that matter, in the order of the pathway."""
+    """The times that matter, in the order of the pathway; then what a node did; then who looked at what (`ACCESS`)."""
 
     ONSET = "onset"
     ARRIVAL = "arrival"
@@ -49,6 +60,25 @@ class EventKind(StrEnum):
     PUNCTURE = "puncture"
     REPERFUSION = "reperfusion"
     FINAL_DIAGNOSIS = "final_diagnosis"
+    CONFLICT = "conflict"
+    DELIVERED = "delivered"
+    QUARANTINED = "quarantined"
+    REPLAYED = "replayed"
+    PURGED = "purged"
+    MENDED = "mended"
+    VIEWED = "viewed"
+    ACKNOWLEDGED = "acknowledged"
+    OPINION = "opinion"
+    SIGNED_IN = "signed_in"
+    SIGN_IN_REFUSED = "sign_in_refused"
+    SIGNED_OUT = "signed_out"
+
+
+ACCESS = frozenset({
+    EventKind.VIEWED, EventKind.ACKNOWLEDGED, EventKind.OPINION,
+    EventKind.SIGNED_IN, EventKind.SIGN_IN_REFUSED, EventKind.SIGNED_OUT,
+})  # fmt: skip
+"""What people did in the viewer: these go into a log of their own, not into that of the service."""
 
 
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -61,6 +91,13 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         call: what `lvo` said; with `result_out`.
         mtici: modified Thrombolysis in Cerebral Infarction grade; with `reperfusion`.
         lvo: whether there was a large-vessel occlusion after all; with `final_diagnosis`.
+        peer: who sent the images: AE title or address; with `first_image_in` and `conflict`.
+        version: number of the result of this study, from 1; with `result_out`, `delivered`, `quarantined` and `replayed`.
+        models: names and versions that decided; with `result_out`.
+        targets: where the result went; with `delivered`.
+        by: account of the member of staff; with every kind of `ACCESS`.
+        agree: whether the reader agrees with the result; with `opinion`.
+        reason: why not.
     """
 
     onset_seen: bool | None = None
@@ -69,6 +106,13 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     call: AiCall | None = None
     mtici: Mtici | None = None
     lvo: bool | None = None
+    peer: Label | None = None
+    version: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    models: Annotated[tuple[ModelName, ...], msgspec.Meta(max_length=8)] = ()
+    targets: Annotated[tuple[Label, ...], msgspec.Meta(max_length=32)] = ()
+    by: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
+    agree: bool | None = None
+    reason: Reason | None = None
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -121,7 +165,7 @@ def append_events(path: Path, events: Iterable[Event], *, now: datetime | None =
         The events as written.
 
     Raises:
-        InputError: the log ends in half a line or in something that is no event.
+        InputError: the log ends in half a line (`mend_log`) or in something that is no event.
         OutputError: it cannot be written.
     """
     import fcntl  # not on Windows, where everything but the log still works
@@ -131,9 +175,7 @@ def append_events(path: Path, events: Iterable[Event], *, now: datetime | None =
         with path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             chained = _chain(_last(file.fileno(), path), events, written)
-            file.write(b"".join(msgspec.json.encode(event) + b"\n" for event in chained))
-            file.flush()
-            os.fsync(file.fileno())
+            _put(file.fileno(), b"".join(msgspec.json.encode(event) + b"\n" for event in chained))
     except OSError as error:
         if isinstance(error, OutputError):
             raise
@@ -142,29 +184,112 @@ def append_events(path: Path, events: Iterable[Event], *, now: datetime | None =
     return chained
 
 
+def _put(descriptor: int, content: bytes) -> None:
+    """Append all of it or nothing: on a full disk half a line would make the log unusable."""
+    size, rest = os.fstat(descriptor).st_size, memoryview(content)
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
+
+
+def mend_log(path: Path, *, site: str, now: datetime | None = None) -> Path | None:
+    """Put half a line aside that a power cut left at the end of a log, and say so in it; its writer writes those events again.
+
+    Args:
+        path: the log; nothing happens where there is none.
+        site: code of the hospital, for the event.
+        now: time of writing; the clock's if omitted.
+
+    Returns:
+        Where the half line is kept, beside the log; None where the log is whole.
+
+    Raises:
+        InputError: what comes before the half line is no event.
+        OutputError: the log or its folder cannot be written.
+    """
+    import fcntl
+
+    if not path.exists():
+        return None
+    at = now or datetime.now(UTC)
+    try:
+        with path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # so that a line which somebody is writing is not taken for a half one
+            torn = _torn(file.fileno())
+            if not torn:
+                return None
+            whole = os.fstat(file.fileno()).st_size - len(torn)
+            aside = path.with_name(f"{path.name}.torn-{whole}")
+            aside.write_bytes(torn)
+            sync_file(aside)
+            sync_folder(aside.parent)
+            os.ftruncate(file.fileno(), whole)
+            event = Event(at=at, kind=EventKind.MENDED, case=LOG_CASE, site=site)
+            os.lseek(file.fileno(), 0, os.SEEK_END)
+            chained = _chain(_last(file.fileno(), path), [event], at)
+            _put(file.fileno(), b"".join(msgspec.json.encode(one) + b"\n" for one in chained))
+    except OSError as error:
+        msg = f"the event log {path} cannot be mended: {error.strerror}"
+        raise OutputError(msg) from error
+    return aside
+
+
+def _torn(descriptor: int) -> bytes:
+    """What follows the last whole line."""
+    size = os.fstat(descriptor).st_size
+    start, tail = size, b""
+    while start > 0 and b"\n" not in tail:
+        step = min(start, _LINE_BYTES)
+        start -= step
+        tail = os.pread(descriptor, step, start) + tail
+    return tail[tail.rfind(b"\n") + 1 :]
+
+
 def read_events(path: Path) -> tuple[Event, ...]:
     """All events of a log in the order in which they were written, the chain checked.
 
     Raises:
         InputError: it cannot be read, a line is no event, or the chain is broken; the message names the line.
     """
+    events, problem = check_events(path)
+    if problem:
+        raise InputError(problem)
+    return events
+
+
+def check_events(path: Path) -> tuple[tuple[Event, ...], str]:
+    """The events of a log up to the first one that the chain does not hold, and what is wrong there; empty where nothing is.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    import fcntl
+
     try:
-        lines = path.read_bytes().split(b"\n")
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)  # so that a line which somebody is writing is not taken for a half one
+            lines = file.read().split(b"\n")
     except OSError as error:
         msg = f"the event log {path} cannot be read: {error.strerror}"
         raise InputError(msg) from error
-    if lines.pop():
-        raise InputError(_half_line(path))
+    half = lines.pop()
     events: list[Event] = []
     previous = FIRST
     for n, line in enumerate(lines):
-        event = _decode(line, path, n + 1)
+        try:
+            event = _decode(line, path, n + 1)
+        except InputError as error:
+            return tuple(events), str(error)
         if event.n != n or event.previous != previous or event.sha256 != _hash(event):
-            msg = f"{path}, line {n + 1}: the chain is broken here; a line was changed, removed or put in: restore a copy"
-            raise InputError(msg)
+            problem = f"{path}, line {n + 1}: the chain is broken here; a line was changed, removed or put in: restore a copy"
+            return tuple(events), problem
         previous = event.sha256
         events.append(event)
-    return tuple(events)
+    return tuple(events), _half_line(path) if half else ""
 
 
 def parse_time(text: str) -> datetime:
@@ -200,7 +325,7 @@ def _hash(event: Event) -> str:
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 
 
-_LINE_BYTES = 4096
+_LINE_BYTES = 8192
 """No line is longer: every field of an event is bounded."""
 
 
@@ -229,7 +354,10 @@ def _decode(line: bytes, path: Path, number: int | None) -> Event:
 
 
 def _half_line(path: Path) -> str:
-    return f"the event log {path} ends in half a line, as after a power cut; keep a copy, remove that half line, and go on"
+    return (
+        f"the event log {path} ends in half a line, as after a power cut; a node mends its own when it next writes,"
+        " of any other keep a copy, remove that half line, and go on"
+    )
 
 
 def _is_nhs_number(text: str) -> bool:

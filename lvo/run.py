@@ -31,6 +31,7 @@ from lvo.pipeline import Analysis, Models, analyze
 from lvo.report.figures import draw_figures
 from lvo.report.html import render_html
 from lvo.report.pdf import render_pdf
+from lvo.report.preview import full_volume, preview_volumes
 from lvo.report.result import quality_notes, result_document, result_text, software_versions, status_of
 
 __all__ = ["Request", "RunResult", "load_models", "result_event", "run_study"]
@@ -76,7 +77,9 @@ def load_models(config: Config) -> Models:
     Raises:
         ModelError: one is missing, altered, or does not fit, or the device is not there.
     """
-    network = load_model(config.cta.model, threads=config.runtime.threads, device=config.runtime.device)
+    network = load_model(
+        config.cta.model, threads=config.runtime.threads, device=config.runtime.device, precision=config.runtime.precision
+    )
     return Models(network, load_call_head(network.manifest))
 
 
@@ -134,14 +137,14 @@ def _exit_status(report: Report) -> int:
 
 def _write(analysis: Analysis, folder: Path, request: Request) -> Mapping[str, object]:
     report, config = analysis.report, request.config
-    outputs = [Output("result", "result.json"), Output("run", "run.json"), Output("html", "report.html")]
-    figures = draw_figures(report)
-    (folder / "images").mkdir()
-    for name, png in figures.items():
-        (folder / "images" / f"{name}.png").write_bytes(png)
-        outputs.append(Output("image", f"images/{name}.png"))
+    outputs = [Output("result", "result.json"), Output("run", "run.json")]
+    figures = draw_figures(report) if config.outputs.html or config.outputs.dicom else {}
+    if config.outputs.html:
+        outputs += [Output("html", "report.html"), *_write_images(figures, folder)]
     if config.outputs.maps:
         outputs += _write_maps(report, folder)
+    if config.outputs.preview:
+        outputs += _write_preview(analysis, folder, full=config.outputs.preview_full)
     slice_uid = _nearest_slice(analysis)
     if config.outputs.dicom:
         created = datetime.now().astimezone()
@@ -156,8 +159,16 @@ def _write(analysis: Analysis, folder: Path, request: Request) -> Mapping[str, o
         )
     document = result_document(report, outputs=outputs, location_sop_instance_uid=slice_uid)
     (folder / "result.json").write_text(result_text(document), encoding="utf-8")
-    (folder / "report.html").write_text(render_html(report, document, figures), encoding="utf-8")
+    if config.outputs.html:
+        (folder / "report.html").write_text(render_html(report, document, figures), encoding="utf-8")
     return document
+
+
+def _write_images(figures: Mapping[str, bytes], folder: Path) -> Sequence[Output]:
+    (folder / "images").mkdir()
+    for name, png in figures.items():
+        (folder / "images" / f"{name}.png").write_bytes(png)
+    return [Output("image", f"images/{name}.png") for name in figures]
 
 
 def _asked(request: Request) -> list[str]:
@@ -195,6 +206,19 @@ def _write_maps(report: Report, folder: Path) -> Sequence[Output]:
         path = f"maps/{name}.nii.gz"
         write_nifti(volume, folder / path)
         outputs.append(Output("map", path))
+    return outputs
+
+
+def _write_preview(analysis: Analysis, folder: Path, *, full: bool) -> Sequence[Output]:
+    """Copies at display resolution for the viewer, and one with the voxels of the angiogram."""
+    outputs, cta = [], analysis.cta.volume if analysis.cta else None
+    volumes = preview_volumes(analysis.report, cta)
+    if full and cta is not None and (fine := full_volume(analysis.report, cta)) is not None:
+        volumes["cta_full"] = fine
+    for name, volume in volumes.items():
+        path = f"preview/{name}.nii.gz"
+        write_nifti(volume, folder / path)
+        outputs.append(Output("preview", path))
     return outputs
 
 

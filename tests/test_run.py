@@ -7,6 +7,7 @@ import pytest
 
 from lvo import run as run_module
 from lvo.config import Config
+from lvo.core.outcome import Absent, NotAssessable
 from lvo.core.study import Study
 from lvo.errors import InputError, ModelError, OutputError
 from lvo.run import Request, run_study
@@ -69,6 +70,20 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(request_to, tmp_path):
     (tmp_path / "results").write_text("a file stands here")
     with pytest.raises(OutputError, match="choose another --out"):
         run_study(STUDY, None, request_to)
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        pytest.param({}, 0, id="both judged"),
+        pytest.param({"cta": NotAssessable(("only 5 slices",))}, 3, id="what is left of an angiogram, perfusion judged"),
+        pytest.param({"cta": Absent("no CT angiogram")}, 0, id="perfusion alone: partial"),
+        pytest.param({"perfusion": NotAssessable(("no artery",))}, 0, id="the angiogram judged, perfusion not"),
+        pytest.param({"cta": Absent("none"), "perfusion": NotAssessable(("no artery",))}, 3, id="nothing judged"),
+    ],
+)
+def test_the_exit_status_never_sells_perfusion_for_an_answer_on_the_occlusion(report_phantom, change, status):
+    assert run_module._exit_status(replace(report_phantom.report(), **change)) == status
 
 
 @pytest.mark.parametrize("uid", ["../../etc", "1.2/3", "", "1." * 40 + "1"], ids=["path", "slash", "empty", "too long"])

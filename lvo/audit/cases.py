@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from lvo.eventlog import AiCall, Event, EventKind
+from lvo.eventlog import LOG_CASE, AiCall, Event, EventKind
 
 __all__ = ["Case", "cases_of", "in_groups", "in_office_hours", "quintile_of", "start_date"]
 
@@ -87,6 +87,8 @@ def cases_of(events: Iterable[Event]) -> tuple[Case, ...]:
     """
     found: dict[str, dict[EventKind, Event]] = {}
     for event in events:
+        if event.case == LOG_CASE:
+            continue
         found.setdefault(event.case, {})[event.kind] = event
     return tuple(sorted((Case(name, kinds) for name, kinds in found.items()), key=lambda case: (case.start, case.name)))
 

@@ -34,7 +34,7 @@ def write_audit(cases: Sequence[Case], zone: ZoneInfo, folder: Path) -> Summary:
         pages[f"feedback-{site}"] = render_feedback(site, own, others, zone)
     for name, page in pages.items():
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
-    (folder / "audit.json").write_text(json.dumps(audit_document(summary), indent=2) + "\n", encoding="utf-8")
+    (folder / "audit.json").write_text(json.dumps(audit_document(summary), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     _write_cases(cases, folder / "cases.csv")
     return summary
 

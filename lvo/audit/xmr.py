@@ -80,14 +80,16 @@ def chart_of(values: Sequence[float], *, floor: float = 0.0, ceiling: float = np
         raise ValueError(msg)
     ranges = np.abs(np.diff(series))
     center, spread = float(series.mean()), float(ranges.mean())
-    low, high = max(center - LIMIT_FACTOR * spread, floor), min(center + LIMIT_FACTOR * spread, ceiling)
-    signals = _signals(series, center, (low, high), (ranges, RANGE_FACTOR * spread))
+    natural = (center - LIMIT_FACTOR * spread, center + LIMIT_FACTOR * spread)
+    signals = _signals(series, center, natural, (ranges, RANGE_FACTOR * spread))
+    low, high = max(natural[0], floor), min(natural[1], ceiling)
     return Chart(series, center, low, high, ranges, spread, RANGE_FACTOR * spread, signals)
 
 
 def _signals(
     series: NDArray[np.float64], center: float, limits: tuple[float, float], ranges: tuple[NDArray[np.float64], float]
 ) -> tuple[Signal, ...]:
+    """By the limits before they are cut: half-way to a cut one is so near that zeros of a rare share would be signals."""
     low, high = limits
     outside = (series > high) | (series < low)
     long = _windows(series > center, LONG_RUN, LONG_RUN) | _windows(series < center, LONG_RUN, LONG_RUN)

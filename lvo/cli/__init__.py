@@ -13,16 +13,22 @@ __all__ = ["main"]
 
 COMMANDS = {
     "run": "Analyse studies: DICOM in, finding, maps, report and DICOM results out.",
+    "batch": "Score many studies, resumable: folders, lists, object stores, DICOMweb; here or on a Ray cluster.",
     "inspect": "Show the series of a study: role, geometry, why chosen or not.",
+    "node": "Run the hospital node: studies arrive by DICOM, results go back.",
+    "deliver": "Hand results over: to a PACS, a DICOMweb server, a folder; tell people.",
     "maps": "Make perfusion maps for research: NIfTI or DICOM in, NIfTI maps out.",
+    "view": "Show results in a browser: worklist and viewer.",
+    "account": "Say who may sign in to worklist and viewer.",
     "phantom": "Write a synthetic DICOM study whose truth is known.",
     "network": "Plan with thrombectomy centres: destinations for a patient, scenarios for a network.",
     "clock": "Write and read the times that matter in an event log.",
     "audit": "Turn an event log into service figures, charts and feedback pages.",
+    "data": "Look through public or local data sets, and index them for training.",
     "train": "Train the artery network on synthetic heads.",
     "export": "Turn a trained network into a checked ONNX model.",
     "calibrate": "Fit the call on the maps of a network.",
-    "evaluate": "Measure the call on the fixed evaluation set, with intervals.",
+    "evaluate": "Measure the call: on the fixed set, against a reference table, or a model card again.",
     "info": "List models, hashes, configuration keys and versions.",
     "doctor": "Check that this installation can run.",
 }

@@ -10,7 +10,7 @@ import click
 
 from lvo.cli.boundary import GivenPath
 from lvo.errors import InputError, UsageError
-from lvo.eventlog import EventKind
+from lvo.eventlog import ACCESS, EventKind
 
 if TYPE_CHECKING:
     from lvo.eventlog import Event
@@ -30,7 +30,7 @@ def command() -> None:
 
 @command.command(name="add")
 @click.argument("log", type=GivenPath(dir_okay=False))
-@click.argument("kind", type=click.Choice([kind.value for kind in EventKind]))
+@click.argument("kind", type=click.Choice([kind.value for kind in EventKind if kind not in ACCESS]))
 @click.option("--case", required=True, help="Pseudonym of the patient's episode.")
 @click.option("--site", required=True, help="Code of the hospital where it happened.")
 @click.option("--at", help="When, with offset from UTC; now if omitted.")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from lvo.config import SelectionSettings
     from lvo.core.study import Study
+    from lvo.dicom.score import Rank
     from lvo.dicom.select import Selection
 
 __all__ = ["command"]
@@ -62,6 +63,7 @@ def _plain(study: "Study", selection: "Selection") -> dict[str, Any]:
                 "rank": None if rank is None else rank.place,
                 "ranked": None if rank is None else rank.of,
                 "points": None if rank is None else dict(rank.points),
+                "sound": None if rank is None else rank.sound,
                 "reason": row.reason,
                 "n_instances": row.n_instances,
                 "description": row.description,
@@ -96,29 +98,40 @@ def _used(study: "Study", selection: "Selection") -> list[str]:
     """What would be analysed, a line each: "CT angiogram: series 3", or why there is none."""
     lines = []
     for role, missing in (("cta", selection.missing_cta), ("ctp", selection.missing_ctp), ("ncct", "")):
-        used = [s.number for s, row in zip(study.series, selection.rows, strict=True) if row.used and row.role.value == role]
-        numbers = ["without number" if number is None else str(number) for number in used]
+        used = [n for n, row in enumerate(selection.rows) if row.used and row.role.value == role]
+        numbers = ["without number" if study.series[n].number is None else str(study.series[n].number) for n in used]
         if numbers:
             which = numbers[0] if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} ({len(numbers)} series)"
-            lines.append(f"{_ROLES[role]}: series {which}")
+            sound = all(_sound(selection.ranks[n]) for n in used)
+            lines.append(f"{_ROLES[role]}: series {which}" + ", WHICH CANNOT BE USED: see its reason" * (not sound))
         elif missing:
             lines.append(missing)
     return lines
 
 
+def _sound(rank: "Rank | None") -> bool:
+    """Whether a series can be loaded, as far as headers tell."""
+    return rank is None or rank.sound
+
+
 def _print_table(console: "Console", study: "Study", selection: "Selection") -> None:
-    """A row per series: used ones are marked, ranks are within a role."""
+    """A row per series, used ones in bold; below it the reasons, which are too long for a column of a narrow terminal."""
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table()
-    pairs = zip(study.series, selection.rows, selection.ranks, strict=True)
-    for name in ("no", "description", "images", "geometry", "role", "used", "rank", "reason"):
+    table, reasons = Table(), Table.grid(padding=(0, 1))
+    for name in ("no", "description", "images", "geometry", "role", "used"):
         table.add_column(name, justify="right" if name in ("no", "images") else "left", overflow="fold")
-    for series, row, rank in pairs:
+    for name in ("no", "reason"):
+        reasons.add_column(name, justify="right" if name == "no" else "left", overflow="fold")
+    for series, row, rank in zip(study.series, selection.rows, selection.ranks, strict=True):
         number = "" if series.number is None else str(series.number)
-        place = "" if rank is None else f"{rank.place} of {rank.of}, {rank.total:.1f} points"
-        used = "yes" if row.used else ""
-        cells = (number, row.description, str(row.n_instances), row.geometry, _ROLES[row.role.value], used, place, row.reason)
-        table.add_row(*map(escape, cells), style="bold" if row.used else None)
+        place = f"{rank.place} of {rank.of}" if rank is not None and rank.of > 1 else ""
+        answer = "" if not row.used else "yes" if _sound(rank) else "cannot be"
+        used = ", ".join(filter(None, (answer, place)))
+        cells = (number, row.description, str(row.n_instances), row.geometry, _ROLES[row.role.value], used)
+        style = "bold" if row.used else None
+        table.add_row(*map(escape, cells), style=style)
+        reasons.add_row(f"{number or '?'}:", escape(row.reason), style=style)
     console.print(table)
+    console.print(reasons)

@@ -179,4 +179,4 @@ def _write_scenario(made: Path, folder: Path, units: "Units", areas: "Areas", re
     page = render_scenario(units, results, pictures, asymmetric_pairs(units))
     (made / "scenario.html").write_text(page, encoding="utf-8")
     document = {"scenarios": [scenario_document(result) for result in results]}
-    (made / "scenario.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    (made / "scenario.json").write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -46,7 +46,8 @@ def _cta_lines(outcome: Outcome[CtaResult], *, judged: bool) -> list[str]:
         case NotAssessable(reasons=reasons):
             return [f"CTA        COULD NOT BE JUDGED: {text}" for text in reasons]
         case Absent(reason=reason):
-            return [f"CTA        {'not analysed' if judged else 'COULD NOT BE JUDGED'}: {reason}"]
+            state = "not analysed, nothing is said about an occlusion" if judged else "COULD NOT BE JUDGED"
+            return [f"CTA        {state}: {reason}"]
 
 
 def _finding_text(finding: Finding) -> str:

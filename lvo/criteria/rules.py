@@ -67,8 +67,8 @@ class Rule(_Strict, frozen=True):
         source: where the wording is from.
         date: of the source.
         version: of this file; it rises with every change of a check.
-        status: "verified" when every check was read in the source, else "to be verified".
-        unverified: what has not been read in the source; empty exactly when the status is "verified".
+        status: "verified" when every check was read in what `source` names, else "to be verified".
+        unverified: what has not been read there, or where two of them disagree; empty exactly when the status is "verified".
         check: rows.
         not_judged: what the source also asks for and nothing here looks at.
     """

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Bolus", "measure_bolus"]
+__all__ = ["SOFT_HU", "Bolus", "arterial_level_hu", "measure_bolus"]
+
+SOFT_HU = 40.0
+"""Brain and clot without contrast."""
 
 _MIN_VOXELS = 100
 _SURE = 0.8
@@ -27,6 +30,17 @@ class Bolus:
     phase: str
 
 
+def arterial_level_hu(hu: NDArray[np.floating], artery: NDArray[np.floating]) -> float | None:
+    """Attenuation of the large arteries; None when hardly any voxel is surely one.
+
+    Args:
+        hu: (K, J, I) attenuation.
+        artery: (K, J, I) probability of artery.
+    """
+    sure = hu[artery >= _SURE]
+    return float(np.percentile(sure, _LUMEN_PERCENTILE)) if sure.size >= _MIN_VOXELS else None
+
+
 def measure_bolus(hu: NDArray[np.float32], artery: NDArray[np.float32], vein: NDArray[np.float32]) -> Bolus | None:
     """Read the bolus from the voxels that are surely lumen.
 
@@ -38,10 +52,9 @@ def measure_bolus(hu: NDArray[np.float32], artery: NDArray[np.float32], vein: ND
     Returns:
         The bolus, or None when hardly any artery was found.
     """
-    in_artery = hu[artery >= _SURE]
-    if in_artery.size < _MIN_VOXELS:
+    arterial_hu = arterial_level_hu(hu, artery)
+    if arterial_hu is None:
         return None
-    arterial_hu = float(np.percentile(in_artery, _LUMEN_PERCENTILE))
     in_vein = hu[vein >= _SURE]
     if in_vein.size < _MIN_VOXELS:
         return Bolus(arterial_hu, "early arterial")

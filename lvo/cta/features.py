@@ -5,6 +5,7 @@ The numbers mean the same on any head, so a call fitted on synthetic heads can b
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from lvo.core.anatomy import segment
 from lvo.core.pose import HeadPose
 from lvo.core.volume import Volume
+from lvo.cta.bolus import SOFT_HU
 from lvo.cta.path import Interruption, find_interruption
 from lvo.cta.routes import (
     CAROTID_TOP_MM,
@@ -52,10 +54,12 @@ front of and behind the central lobe."""
 _FLOOR_ML, _FLOOR = 0.05, 0.1
 """Added before taking logarithms, so that empty against empty is equal and empty against full is finite (about -2.4)."""
 
+_M2_ORIGIN_MM = 6.0
+"""The trunks lie side by side up to here: what is beside their origin may belong to either."""
+
 _CLOT_FLOOR_ML = 0.01
 """A clot of 3 mm in an M2 trunk has 0.01 mL: what is much smaller is noise."""
 
-_SOFT_HU = 40.0
 _BRIGHTEST = 90.0
 """Partial volume darkens most of a thin vessel; the brightest tenth is the lumen."""
 _FEW = 8
@@ -77,6 +81,7 @@ class SideMeasures:
         a1: the same for the first millimetres of A1: a clot in the carotid T reaches into them.
         zones_ml: middle cerebral lumen in the insula, the front and the back of the cortex.
         unfed: share of the middle cerebral lumen that does not hang together with the carotid.
+        unfed_m2: the same of the lumen along either trunk, in the order of `TRUNKS`.
         m1_hu: attenuation of M1, None without lumen there.
         clot_ml: clot voxels along the siphon, along carotid T and M1, and along M2.
         clot_at_t: share of the clot of carotid T and M1 that lies before M1 or in A1.
@@ -91,6 +96,7 @@ class SideMeasures:
     a1: float
     zones_ml: tuple[float, float, float]
     unfed: float
+    unfed_m2: tuple[float, ...]
     m1_hu: float | None
     clot_ml: tuple[float, float, float]
     clot_at_t: float
@@ -99,6 +105,11 @@ class SideMeasures:
     def distal_ml(self) -> float:
         """Middle cerebral lumen from the insula on."""
         return sum(self.zones_ml)
+
+    @property
+    def shortest_branch(self) -> Interruption:
+        """The shorter interruption of the two trunks: before their origin, a clot interrupts both."""
+        return min(self.branches, key=lambda branch: branch.gap_mm)
 
     @property
     def longest_branch(self) -> Interruption:
@@ -110,23 +121,29 @@ class SideMeasures:
 class HemisphereFeatures:
     """Evidence for an occlusion on one side.
 
-    Gaps in cm, logarithms of ratios (0 normal, negative less than normal), clots as logarithms (0 none).
+    Gaps in cm, darkness as in `Interruption`, logarithms of ratios (0 normal, negative less than normal), clots as logarithms
+    (0 none). A branch is cut off where the way to it is dark and its lumen does not hang together with the carotid: the way
+    alone is dark too where a trunk runs elsewhere than in the atlas.
     """
 
     trunk_gap_cm: float
-    branch_gap_cm: float
+    both_branches_gap_cm: float
     siphon_gap_cm: float
+    trunk_darkness: float
+    both_branches_darkness: float
+    siphon_darkness: float
     carotid_vs_other: float
     carotid_vs_atlas: float
     m1_vs_other: float
     m1_vs_atlas: float
     m1_hu_vs_other: float
     m2_vs_other: float
-    weaker_trunk_vs_other: float
     insula_vs_other: float
+    weaker_zone_vs_other: float
     front_vs_other: float
     back_vs_other: float
     unfed: float
+    branch_cut_off: float
     siphon_clot: float
     stem_clot: float
     m2_clot: float
@@ -137,6 +154,7 @@ class BasilarFeatures:
     """Evidence for a basilar occlusion; there is no other side to compare with."""
 
     gap_cm: float
+    darkness: float
     basilar_vs_atlas: float
     tip_vs_atlas: float
     clot: float
@@ -178,7 +196,8 @@ def measure_side(
     """
     tree, artery = voxels.tree, vessels["artery"]
     own = replace(artery, array=vessels["ICA"].array + vessels["MCA"].array)
-    trunk, *branches = (find_interruption(artery, pose, route, own=own) for route in side_routes(tree, left=left))
+    find = partial(find_interruption, artery, voxels.darkness, pose, own=own)
+    trunk, *branches = (find(route) for route in side_routes(tree, left=left))
     end_mm = carotid_end_mm(tree)
     siphon = stretch(tree, "ICA", left=left, low_mm=end_mm - SIPHON_MM[0], high_mm=end_mm - CAROTID_TOP_MM)
     top = stretch(tree, "ICA", left=left, low_mm=end_mm - CAROTID_TOP_MM) | stretch(tree, "ICA-T", left=left)
@@ -187,19 +206,20 @@ def measure_side(
     middle = voxels.of_tree("MCA") & voxels.beside(left=left)
     zones = _zones(np.abs(voxels.points_atlas_mm[:, 0]), voxels.points_atlas_mm[:, 1])
     beyond = middle & np.any(zones, axis=0)
-    unfed = float((~voxels.fed[0 if left else 1])[beyond].mean()) if beyond.sum() >= _FEW else 1.0
+    beyond_origin = [stretch(tree, name, left=left, low_mm=_M2_ORIGIN_MM) for name in TRUNKS]
     at_t = voxels.clot_ml(top | a1)
     stem = at_t + voxels.clot_ml(m1)
     return SideMeasures(
         trunk=trunk,
         branches=tuple(branches),
-        siphon=find_interruption(artery, pose, carotid_route(tree, left=left), own=own) if siphon_seen else None,
+        siphon=find(carotid_route(tree, left=left)) if siphon_seen else None,
         carotid=_share(voxels, siphon, ("ICA",)),
         m1=_share(voxels, m1, ("M1",)),
         m2=tuple(_share(voxels, stretch(tree, name, left=left), (name,)) for name in TRUNKS),
         a1=_share(voxels, a1, ("A1",)),
         zones_ml=tuple(float((middle & zone).sum()) * voxels.voxel_ml for zone in zones),  # type: ignore[arg-type]
-        unfed=unfed,
+        unfed=_unfed(voxels, beyond, left=left),
+        unfed_m2=tuple(_unfed(voxels, middle & voxels.on(trunk), left=left) for trunk in beyond_origin),
         m1_hu=_lumen_hu(voxels, m1),
         clot_ml=(voxels.clot_ml(siphon), stem, voxels.clot_ml(m2)),
         clot_at_t=at_t / stem if stem > 0 else 0.0,
@@ -216,7 +236,7 @@ def measure_basilar(artery: Volume, pose: HeadPose, voxels: VesselVoxels) -> Bas
     tip = np.any([member for member, _ in parts], axis=0)
     tip_ml = float(voxels.on(tip).sum()) * voxels.voxel_ml
     return BasilarMeasures(
-        path=find_interruption(artery, pose, basilar_route(tree)),
+        path=find_interruption(artery, voxels.darkness, pose, basilar_route(tree)),
         lumen=_share(voxels, trunk, ("BA",)),
         tip=tip_ml / sum(expected_ml(tree, member, (name,)) for member, name in parts),
         clot_ml=(voxels.clot_ml(trunk), voxels.clot_ml(tip)),
@@ -228,22 +248,25 @@ def hemisphere_features(side: SideMeasures, other: SideMeasures) -> HemisphereFe
     seen = side.siphon is not None and other.siphon is not None
     insula, front, back = (_log_ratio(a, b, _FLOOR_ML) for a, b in zip(side.zones_ml, other.zones_ml, strict=True))
     siphon_clot, stem_clot, m2_clot = (float(np.log1p(clot / _CLOT_FLOOR_ML)) for clot in side.clot_ml)
-    trunks = [_log_ratio(a, b, _FLOOR) for a, b in zip(side.m2, other.m2, strict=True)]
     return HemisphereFeatures(
         trunk_gap_cm=_gap_cm(side.trunk),
-        branch_gap_cm=_gap_cm(side.longest_branch),
+        both_branches_gap_cm=_gap_cm(side.shortest_branch),
         siphon_gap_cm=_gap_cm(side.siphon) if side.siphon is not None else 0.0,
+        trunk_darkness=side.trunk.darkness,
+        both_branches_darkness=min(branch.darkness for branch in side.branches),
+        siphon_darkness=side.siphon.darkness if side.siphon is not None else 0.0,
         carotid_vs_other=_log_ratio(side.carotid, other.carotid, _FLOOR) if seen else 0.0,
         carotid_vs_atlas=_log_ratio(side.carotid, 1.0, _FLOOR) if seen else 0.0,
         m1_vs_other=_log_ratio(side.m1, other.m1, _FLOOR),
         m1_vs_atlas=_log_ratio(side.m1, 1.0, _FLOOR),
         m1_hu_vs_other=_hu_ratio(side.m1_hu, other.m1_hu),
         m2_vs_other=_log_ratio(sum(side.m2), sum(other.m2), _FLOOR),
-        weaker_trunk_vs_other=min(trunks),
         insula_vs_other=insula,
+        weaker_zone_vs_other=min(front, back),
         front_vs_other=front,
         back_vs_other=back,
         unfed=side.unfed,
+        branch_cut_off=max(branch.darkness * unfed for branch, unfed in zip(side.branches, side.unfed_m2, strict=True)),
         siphon_clot=siphon_clot if seen else 0.0,
         stem_clot=stem_clot,
         m2_clot=m2_clot,
@@ -254,13 +277,18 @@ def basilar_features(basilar: BasilarMeasures) -> BasilarFeatures:
     """The basilar artery against the atlas."""
     clot, tip_clot = (float(np.log1p(clot / _CLOT_FLOOR_ML)) for clot in basilar.clot_ml)
     lumen, tip = (_log_ratio(share, 1.0, _FLOOR) for share in (basilar.lumen, basilar.tip))
-    return BasilarFeatures(_gap_cm(basilar.path), lumen, tip, clot, tip_clot)
+    return BasilarFeatures(_gap_cm(basilar.path), basilar.path.darkness, lumen, tip, clot, tip_clot)
 
 
 def _zones(lateral_mm: NDArray[np.float64], back_mm: NDArray[np.float64]) -> tuple[NDArray[np.bool_], ...]:
     insula = (lateral_mm >= _INSULA_MM) & (lateral_mm < _CORTEX_MM)
     cortex = lateral_mm >= _CORTEX_MM
     return insula, cortex & (back_mm < _FRONT_BACK_MM), cortex & (back_mm >= _FRONT_BACK_MM)
+
+
+def _unfed(voxels: VesselVoxels, member: NDArray[np.bool_], *, left: bool) -> float:
+    """Share of some voxels that does not hang together with the carotid; 1 where there is hardly any lumen."""
+    return float((~voxels.fed[0 if left else 1])[member].mean()) if member.sum() >= _FEW else 1.0
 
 
 def _share(voxels: VesselVoxels, member: NDArray[np.bool_], names: Sequence[str]) -> float:
@@ -287,7 +315,7 @@ def _hu_ratio(hu: float | None, other: float | None) -> float:
     """Logarithm of the enhancement over that of the other side; 0 where either cannot be told."""
     if hu is None or other is None:
         return 0.0
-    return float(np.log(max(hu - _SOFT_HU, 10.0) / max(other - _SOFT_HU, 10.0)))
+    return float(np.log(max(hu - SOFT_HU, 10.0) / max(other - SOFT_HU, 10.0)))
 
 
 def _gap_cm(path: Interruption) -> float:

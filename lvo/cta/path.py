@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import cumulative_trapezoid
 from scipy.ndimage import label
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
@@ -27,6 +28,9 @@ CORRIDOR_MM = 10.0
 LUMEN_COST = 0.05
 """Cost of a millimetre inside the lumen, against 1 outside: a detour of 20 mm inside is as dear as 1 mm outside."""
 
+_DARK_MM = 5.0
+"""The shortest clots are 3 to 5 mm long, and their ends are blurred."""
+
 _BESIDE_MM = 7.0
 _STOP_POINTS = 3
 """The end of the lumen is read from what lies within 7 mm of the course and in its last 1.5 mm."""
@@ -44,12 +48,17 @@ _NEIGHBOURS_KJI = tuple(
 class Zone:
     """Where a path begins or ends: any artery voxel within reach of these points, or, without one, the points themselves.
 
+    What lies nearer to the rest of the arteries does not count: the stump before a clot, within reach of the zone behind it,
+    would otherwise pass for its end.
+
     Args:
         points_atlas_mm: (N, 3) part of an atlas course.
-        reach_mm: how far an artery may lie from it.
+        others_atlas_mm: (M, 3) the rest of the atlas courses.
+        reach_mm: how far an artery may lie from the points.
     """
 
     points_atlas_mm: NDArray[np.float64]
+    others_atlas_mm: NDArray[np.float64]
     reach_mm: float
 
 
@@ -68,12 +77,15 @@ class Interruption:
 
     Args:
         gap_mm: longest stretch outside the lumen.
+        darkness: of the darkest 5 mm, 0 as bright as the arteries to 1 as dark as tissue: where the map has lost an artery that
+            is open, the image is bright all the same.
         stop_atlas_mm: (3,) where the lumen that comes from the start ends.
         stop_course_mm: (3,) the point of the atlas course beside it, which names the segment.
         way_lps_mm: (N, 3) the path, patient LPS mm, from its start to its end.
     """
 
     gap_mm: float
+    darkness: float
     stop_atlas_mm: NDArray[np.float64]
     stop_course_mm: NDArray[np.float64]
     way_lps_mm: NDArray[np.float64]
@@ -96,11 +108,14 @@ def covers(grid: Grid, pose: HeadPose, route: Route) -> bool:
     return bool(grid.contains(pose.to_lps_mm(route.course_atlas_mm)).mean() >= _COVERED)
 
 
-def find_interruption(artery: Volume, pose: HeadPose, route: Route, *, own: Volume | None = None) -> Interruption:
+def find_interruption(
+    artery: Volume, darkness: Volume, pose: HeadPose, route: Route, *, own: Volume | None = None
+) -> Interruption:
     """Find the path of least tissue along a route and measure what interrupts it.
 
     Args:
         artery: probability of artery on a grid that `covers` the route.
+        darkness: on the same grid, 0 as bright as the arteries to 1 as dark as tissue.
         pose: how the head lies.
         route: from where to where.
         own: probability of the trees that are followed, on the same grid: a neighbour that hangs on the same lumen (Pcom, A1)
@@ -114,7 +129,17 @@ def find_interruption(artery: Volume, pose: HeadPose, route: Route, *, own: Volu
     while before[path[-1]] >= 0:
         path.append(int(before[path[-1]]))
     way = np.array(path[::-1])
-    return Interruption(_gap_mm(corridor, way), *_stop(corridor, starts, route.course_atlas_mm), corridor.lps_mm[way])
+    way_lps_mm = corridor.lps_mm[way]
+    at_mm = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(way_lps_mm, axis=0), axis=1))])
+    index_kji = np.rint(darkness.grid.to_kji(way_lps_mm)).astype(int)
+    stop_atlas_mm, stop_course_mm = _stop(corridor, starts, route.course_atlas_mm)
+    return Interruption(
+        gap_mm=_gap_mm(corridor.lumen[way], at_mm),
+        darkness=_darkest(darkness.array[tuple(index_kji.T)], at_mm),
+        stop_atlas_mm=stop_atlas_mm,
+        stop_course_mm=stop_course_mm,
+        way_lps_mm=way_lps_mm,
+    )
 
 
 def _corridor(artery: Volume, own: Volume, pose: HeadPose, route: Route) -> _Corridor:
@@ -156,23 +181,32 @@ def _steps(number: NDArray[np.int64], cost: NDArray[np.float64], lps_from_kji: N
 
 
 def _members(corridor: _Corridor, zone: Zone) -> NDArray[np.int64]:
-    distance, _ = cKDTree(zone.points_atlas_mm).query(corridor.atlas_mm, distance_upper_bound=zone.reach_mm)
-    lumen = np.flatnonzero(np.isfinite(distance) & corridor.lumen)
-    if len(lumen):
-        return lumen
+    lumen = np.flatnonzero(corridor.lumen)
+    distance, _ = cKDTree(zone.points_atlas_mm).query(corridor.atlas_mm[lumen], distance_upper_bound=zone.reach_mm)
+    elsewhere, _ = cKDTree(zone.others_atlas_mm).query(corridor.atlas_mm[lumen], distance_upper_bound=zone.reach_mm)
+    members = lumen[np.isfinite(distance) & (distance <= elsewhere)]
+    if len(members):
+        return members
     _, nearest = cKDTree(corridor.atlas_mm).query(zone.points_atlas_mm)
     return np.unique(np.asarray(nearest))
 
 
-def _gap_mm(corridor: _Corridor, path: NDArray[np.int64]) -> float:
+def _gap_mm(lumen: NDArray[np.bool_], at_mm: NDArray[np.float64]) -> float:
     """Longest stretch of a path outside the lumen, in patient mm."""
-    lumen = corridor.lumen[path]
-    at_mm = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(corridor.lps_mm[path], axis=0), axis=1))])
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (~lumen).astype(np.int8), [0]])))
     if len(edges) == 0:
         return 0.0
-    last, first = np.maximum(edges[::2] - 1, 0), np.minimum(edges[1::2], len(path) - 1)
+    last, first = np.maximum(edges[::2] - 1, 0), np.minimum(edges[1::2], len(lumen) - 1)
     return float((at_mm[first] - at_mm[last]).max())
+
+
+def _darkest(darkness: NDArray[np.floating], at_mm: NDArray[np.float64]) -> float:
+    """Mean of the darkest `_DARK_MM` of a path; of all of it when it is shorter."""
+    if at_mm[-1] <= _DARK_MM:
+        return float(darkness.mean())
+    integral = np.asarray(cumulative_trapezoid(darkness.astype(np.float64), at_mm, initial=0))
+    first_mm = at_mm[at_mm <= at_mm[-1] - _DARK_MM]
+    return float((np.interp(first_mm + _DARK_MM, at_mm, integral) - np.interp(first_mm, at_mm, integral)).max() / _DARK_MM)
 
 
 def _stop(

@@ -23,13 +23,18 @@ _CAROTID_START_MM = (22.0, 8.0)
 """A path to M2 starts in the carotid 22 to 8 mm before its end: above the bony canal, below a clot of the carotid T."""
 
 _NEAR_M2_MM = (2.0, 14.0)
-FAR_M2_MM = (14.0, 30.0)
-"""M1 is followed to the first part of either trunk, each trunk to its insular part, where the two lie 15 mm apart."""
+FAR_M2_MM = (18.0, 34.0)
+"""M1 is followed to the first part of either trunk, each trunk to its insular part, where the two lie 20 mm apart and a clot at
+the origin of M2 has ended."""
 
 _START_REACH_MM, _NEAR_REACH_MM, _FAR_REACH_MM = 7.0, 8.0, 7.0
 """Half of people's courses lie within 4 mm of the atlas; trunks are looked for as far out as they cannot be confused."""
 
-_BASILAR_START_MM, _BASILAR_END_MM, _P1_END_MM = 8.0, 5.0, 6.0
+_BASILAR_START_MM, _P1_END_MM = 8.0, 6.0
+"""The basilar artery is followed into the first part of either P1, beyond an embolus at its tip."""
+
+_Part = tuple[str, bool, float, float]
+"""Name of a segment, whether it is the left one, and from where to where along it, in mm."""
 
 
 def carotid_end_mm(tree: ArteryTree) -> float:
@@ -41,13 +46,13 @@ def side_routes(tree: ArteryTree, *, left: bool) -> tuple[Route, ...]:
     """From the carotid to the nearest part of M2, and to the far part of each trunk in the order of `TRUNKS`."""
     end_mm = carotid_end_mm(tree)
     low_mm, high_mm = (end_mm - before for before in _CAROTID_START_MM)
-    start = Zone(_course(tree, left, ("ICA", low_mm, high_mm)), _START_REACH_MM)
-    stem = _course(tree, left, ("ICA", low_mm, np.inf), ("ICA-T", 0.0, np.inf), ("M1", 0.0, np.inf))
-    near = _course(tree, left, *((name, *_NEAR_M2_MM) for name in TRUNKS))
-    routes = [Route(start, Zone(near, _NEAR_REACH_MM), np.concatenate([stem, near]))]
+    start = _zone(tree, _START_REACH_MM, ("ICA", left, low_mm, high_mm))
+    stem = _course(tree, ("ICA", left, low_mm, np.inf), ("ICA-T", left, 0.0, np.inf), ("M1", left, 0.0, np.inf))
+    near = tuple((name, left, *_NEAR_M2_MM) for name in TRUNKS)
+    routes = [Route(start, _zone(tree, _NEAR_REACH_MM, *near), np.concatenate([stem, _course(tree, *near)]))]
     for name in TRUNKS:
-        far = Zone(_course(tree, left, (name, *FAR_M2_MM)), _FAR_REACH_MM)
-        routes.append(Route(start, far, np.concatenate([stem, _course(tree, left, (name, 0.0, FAR_M2_MM[1]))])))
+        far = _zone(tree, _FAR_REACH_MM, (name, left, *FAR_M2_MM))
+        routes.append(Route(start, far, np.concatenate([stem, _course(tree, (name, left, 0.0, FAR_M2_MM[1]))])))
     return tuple(routes)
 
 
@@ -55,21 +60,27 @@ def carotid_route(tree: ArteryTree, *, left: bool) -> Route:
     """From the end of the petrous carotid to its last millimetres."""
     end_mm = carotid_end_mm(tree)
     first, last = (end_mm - before for before in SIPHON_MM)
-    start = Zone(_course(tree, left, ("ICA", first, last)), _START_REACH_MM)
-    top = _course(tree, left, ("ICA", end_mm - CAROTID_TOP_MM, np.inf), ("ICA-T", 0.0, np.inf))
-    return Route(start, Zone(top, _START_REACH_MM), _course(tree, left, ("ICA", first, np.inf), ("ICA-T", 0.0, np.inf)))
+    start = _zone(tree, _START_REACH_MM, ("ICA", left, first, last))
+    top = _zone(tree, _START_REACH_MM, ("ICA", left, end_mm - CAROTID_TOP_MM, np.inf), ("ICA-T", left, 0.0, np.inf))
+    return Route(start, top, _course(tree, ("ICA", left, first, np.inf), ("ICA-T", left, 0.0, np.inf)))
 
 
 def basilar_route(tree: ArteryTree) -> Route:
-    """From the vertebral confluence to the basilar tip."""
-    length_mm = float(tree.along_mm[stretch(tree, "BA", left=True)].max())
-    start = Zone(_course(tree, True, ("BA", 0.0, _BASILAR_START_MM)), _START_REACH_MM)
-    tip = [_course(tree, left, ("P1", 0.0, _P1_END_MM)) for left in (True, False)]
-    end = np.concatenate([_course(tree, True, ("BA", length_mm - _BASILAR_END_MM, np.inf)), *tip])
-    return Route(start, Zone(end, _START_REACH_MM), np.concatenate([_course(tree, True, ("BA", 0.0, np.inf)), end]))
+    """From the vertebral confluence to the first part of P1."""
+    start = _zone(tree, _START_REACH_MM, ("BA", True, 0.0, _BASILAR_START_MM))
+    origins = tuple(("P1", left, 0.0, _P1_END_MM) for left in (True, False))
+    return Route(start, _zone(tree, _START_REACH_MM, *origins), _course(tree, ("BA", True, 0.0, np.inf), *origins))
 
 
-def _course(tree: ArteryTree, left: bool, *parts: tuple[str, float, float]) -> NDArray[np.float64]:  # noqa: FBT001
-    return np.concatenate(
-        [tree.points_atlas_mm[stretch(tree, name, left=left, low_mm=low, high_mm=high)] for name, low, high in parts]
-    )
+def _zone(tree: ArteryTree, reach_mm: float, *parts: _Part) -> Zone:
+    members = np.any([_mask(tree, part) for part in parts], axis=0)
+    return Zone(tree.points_atlas_mm[members], tree.points_atlas_mm[~members], reach_mm)
+
+
+def _course(tree: ArteryTree, *parts: _Part) -> NDArray[np.float64]:
+    return np.concatenate([tree.points_atlas_mm[_mask(tree, part)] for part in parts])
+
+
+def _mask(tree: ArteryTree, part: _Part) -> NDArray[np.bool_]:
+    name, left, low_mm, high_mm = part
+    return stretch(tree, name, left=left, low_mm=low_mm, high_mm=high_mm)

@@ -79,7 +79,7 @@ def text(dataset: Attributes, keyword: str) -> str:
     value = dataset.get(keyword)
     if value is None:
         return ""
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+    if not isinstance(value, str | bytes) and isinstance(value, Sequence):
         return "\\".join(map(str, value)).strip()
     return str(value).strip()
 
@@ -88,7 +88,7 @@ def floats(dataset: Attributes, keyword: str, count: int) -> tuple[float, ...] |
     """An attribute as `count` finite numbers, None when it is not that."""
     try:
         value = dataset.get(keyword)
-        several = isinstance(value, Sequence) and not isinstance(value, str)
+        several = not isinstance(value, str) and isinstance(value, Sequence)
         values = tuple(float(item) for item in (cast("Sequence[float]", value) if several else [cast("float", value)]))
     except (ValueError, TypeError, OverflowError, AttributeError):
         return None

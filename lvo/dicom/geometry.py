@@ -33,6 +33,9 @@ _GAP_TOLERANCE = 0.04
 _SHEAR_TOLERANCE_PIXELS = 0.1
 """A stack whose slices drift less than this in their plane is straight."""
 
+_MAX_TILT_DEG = 45.0
+"""Gantries tilt by 30 degrees at most. Positions that drift faster are no tilt, and no grid of bounded size holds them."""
+
 _MIN_RUN = 3
 """A slice distance counts as one the scan was planned with when it occurs this often in a row."""
 
@@ -302,6 +305,12 @@ def _check_cosines(orientations: NDArray[np.float64]) -> None:
 
 def _check_shear(stack: Stack) -> None:
     """Refuse planes displaced in their plane other than in proportion to their depth, as a gantry tilt does."""
+    if stack.tilt_deg > _MAX_TILT_DEG:
+        msg = (
+            f"the slices drift against each other as by a gantry tilted {stack.tilt_deg:.0f} degrees, "
+            f"at most {_MAX_TILT_DEG:.0f} is possible: a series of this kind is not one volume"
+        )
+        raise GeometryError(msg)
     if len(stack.order) < 3 or stack.straight:
         return
     slope = (stack.depth_mm @ stack.shift_ji_mm) / (stack.depth_mm @ stack.depth_mm)

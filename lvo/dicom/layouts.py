@@ -82,9 +82,13 @@ LAYOUTS = {
         "one series, position by position, TriggerTime counts from one start", clock="trigger", numbering="position"
     ),
     "ge-shuttle": Layout("one series, two slabs by turns, a time of day per pass", motion=Motion.JOG, clock="time_of_day"),
+    "ge-enhanced": Layout("one multi-frame object, two slabs by turns, a time per frame", motion=Motion.JOG, enhanced=-1),
     "siemens": Layout("one series, AcquisitionNumber per time point"),
     "siemens-series": Layout("one series per time point", split=True),
     "siemens-shuttle": Layout("one series, slices sweep to and fro, each with its own time", motion=Motion.SHUTTLE),
+    "siemens-enhanced": Layout(
+        "one multi-frame object per time point, slices sweep to and fro, a time per frame", motion=Motion.SHUTTLE, enhanced=1
+    ),
     "canon": Layout(
         "one series of whole volumes, dense, then sparse; date and time apart", thinning=True, clock="date_and_time"
     ),

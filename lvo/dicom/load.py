@@ -75,16 +75,19 @@ def load_volume(series: SeriesRef, *, allow_uneven: bool = False, whole_hu: bool
     frames, frame_uid = _frames_of([series])
     stack = stack_frames(frames)
     spacing = slice_spacing(stack, allow_uneven=allow_uneven)
-    decoded = decode_hu([frames[n] for n in stack.order], dtype=np.int16 if whole_hu else np.float32)
+    plan = None if stack.straight and spacing.even else plan_regrid(stack, spacing, frame_uid)
+    decoded = decode_hu(
+        [frames[n] for n in stack.order],
+        dtype=np.int16 if whole_hu else np.float32,
+        room_ji=plan.room_ji if plan else None,
+    )
     uids = [frames[n].sop_instance_uid for n in stack.order]
     notes = (*_order_notes([frames[n] for n in stack.order], decoded), *_pixel_notes(decoded))
     thickness_mm = max((frame.thickness_mm for frame in frames if frame.thickness_mm), default=None)
-    if stack.straight and spacing.even:
+    if plan is None:
         grid = stack.grid(spacing.distance_mm, frame_uid)
         return LoadedVolume(Volume(decoded.slices_hu, grid, Quantity.HU), tuple(uids), notes, thickness_mm)
-    plan = plan_regrid(stack, spacing, frame_uid)
-    moved = plan.apply(np.asarray(decoded.slices_hu, dtype=np.float32), AIR_HU)
-    volume = Volume(np.rint(moved).astype(np.int16) if whole_hu else moved, plan.grid, Quantity.HU)
+    volume = Volume(plan.apply(decoded.slices_hu, AIR_HU), plan.grid, Quantity.HU)
     notes = (*_regrid_notes(stack, spacing, plan), *notes)
     return LoadedVolume(volume, tuple(uids[n] for n in plan.nearest), notes, thickness_mm)
 
@@ -108,16 +111,16 @@ def load_time_series(series: tuple[SeriesRef, ...]) -> LoadedTimeSeries:
     if len(plan_of_times.order) < _MIN_TIMES:
         msg = f"the series has {len(plan_of_times.order)} image per position, a time series needs at least {_MIN_TIMES}"
         raise GeometryError(msg)
-    decoded = decode_hu([frames[n] for n in plan_of_times.order.ravel()])
-    n_times, n_slices = plan_of_times.order.shape
-    array = decoded.slices_hu.reshape(n_times, n_slices, *stack.unit.shape_ji)
+    plan = None if stack.straight else plan_regrid(stack, spacing, frame_uid)
+    decoded = decode_hu([frames[n] for n in plan_of_times.order.ravel()], room_ji=plan.room_ji if plan else None)
+    array = decoded.slices_hu.reshape(*plan_of_times.order.shape, *decoded.slices_hu.shape[1:])
     uids = [frames[n].sop_instance_uid for n in plan_of_times.order[0]]
     notes = (*plan_of_times.notes, *_pixel_notes(decoded))
-    if stack.straight:
+    if plan is None:
         loaded = TimeSeries(array, stack.grid(spacing.distance_mm, frame_uid), plan_of_times.times_s)
         return LoadedTimeSeries(loaded, tuple(uids), notes)
-    plan = plan_regrid(stack, spacing, frame_uid)
-    array = np.stack([plan.apply(frame, AIR_HU) for frame in array])
+    for volume_hu in array:
+        plan.apply(volume_hu, AIR_HU)  # an even stack is shifted in its own memory
     loaded = TimeSeries(array, plan.grid, plan_of_times.times_s)
     return LoadedTimeSeries(loaded, tuple(uids), (*_regrid_notes(stack, spacing, plan), *notes))
 
@@ -190,7 +193,8 @@ def _regrid_notes(stack: Stack, spacing: Spacing, plan: Regrid) -> tuple[Quality
 
 def _order_notes(frames: Sequence[Frame], decoded: Decoded) -> tuple[QualityNote, ...]:
     """Say which slices may not lie where their positions say."""
-    odd = sorted({*miscounted(frames), *strangers(decoded.slices_hu)})
+    rows, columns = frames[0].shape_ji
+    odd = sorted({*miscounted(frames), *strangers(decoded.slices_hu[:, :rows, :columns])})
     if not odd:
         return ()
     which = ", ".join(str(k + 1) for k in odd[:_MAX_NAMED]) + ", ..." * (len(odd) > _MAX_NAMED)

@@ -26,8 +26,9 @@ over 8 mm and more mostly reach 1.4 to 15, nearer ones are seen by the scanner's
 _LEAST_HU = 1.0
 """Slices that differ less on average are alike: air above the head."""
 
-_HU = (-200.0, 300.0)
-"""Range of CT numbers that is compared: bone and air of different density must not drown the rest."""
+_HU = (-200, 300)
+"""Range of CT numbers that is compared: bone and air of different density must not drown the rest. Whole, so that int16 stays
+int16."""
 
 _MIN_SLICES = 10
 """Fewer have no order that two could break, and no usual difference."""
@@ -66,7 +67,7 @@ def strangers(slices_hu: NDArray[Any]) -> tuple[int, ...]:
     """
     if len(slices_hu) < _MIN_SLICES:
         return ()
-    small = np.clip(slices_hu[:, ::_STEP, ::_STEP].astype(np.float32), *_HU)
+    small = np.clip(slices_hu[:, ::_STEP, ::_STEP], *_HU)
     near = np.array([np.abs(a - b).mean() for a, b in pairwise(small)])
     across = np.array([np.abs(a - b).mean() for a, b in zip(small[:-2], small[2:], strict=True)])
     ratio = np.minimum(near[:-1], near[1:]) / np.maximum(across, max(float(np.median(near)), _LEAST_HU))

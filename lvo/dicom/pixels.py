@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID
+from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes
 
 from lvo.dicom.frames import Attributes, Frame, floats, integer, nested, text
 from lvo.dicom.headers import UNREADABLE, quiet, read_dataset
@@ -33,6 +33,12 @@ _MAX_PIXELS = 8192 * 8192
 _MAX_RATIO = 1000.0
 """No image packs its pixels this tightly: a file whose header asks for more is damaged, or made to exhaust the memory."""
 
+_DECODERS = dict.fromkeys(JPEGLSTransferSyntaxes, "pyjpegls") | dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg")
+"""Which plugin of pydicom decodes what, where several can: GDCM, its first choice, ends the process on some damaged files."""
+
+_MAX_RESCALE = 1e6
+"""No scanner stretches or shifts its numbers by more; far beyond, sums are no numbers any more."""
+
 _PLAIN = Wanted.of(
     "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored",
     "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "PixelPaddingValue", "PixelPaddingRangeLimit",
@@ -45,7 +51,7 @@ class Decoded:
     """Planes in the order asked for, and what was odd about them.
 
     Args:
-        slices_hu: (N, J, I), float32 or int16.
+        slices_hu: (N, J, I), float32 or int16; (N, J', I') where room for more was asked for.
         lossy: number of planes that were compressed with loss.
         odd_padding_hu: padding values inside the range of tissue, which were not taken for padding.
     """
@@ -64,7 +70,9 @@ class _File:
     odd_padding_hu: float | None
 
 
-def decode_hu(frames: Sequence[Frame], *, dtype: type[np.float32 | np.int16] = np.float32) -> Decoded:
+def decode_hu(
+    frames: Sequence[Frame], *, dtype: type[np.float32 | np.int16] = np.float32, room_ji: tuple[int, int] | None = None
+) -> Decoded:
     """Decode planes, which must have one size, to Hounsfield units.
 
     Each plane is rescaled with its own slope and intercept, so no plane can overflow a type that another one chose. Padding
@@ -73,6 +81,7 @@ def decode_hu(frames: Sequence[Frame], *, dtype: type[np.float32 | np.int16] = n
     Args:
         frames: planes.
         dtype: of the result; int16 takes half the memory and rounds to whole HU.
+        room_ji: rows and columns to make room for per plane, where planes will be moved; what lies beyond a plane is not set.
 
     Raises:
         GeometryError: a file is cut short, or is not one grey plane of the size its header says.
@@ -82,15 +91,17 @@ def decode_hu(frames: Sequence[Frame], *, dtype: type[np.float32 | np.int16] = n
         DICOM PS3.3 C.7.6.3, C.8.2.1.1.4 (rescale), C.7.5.1.1.2 (padding).
     """
     rows, columns = frames[0].shape_ji
-    if rows * columns > _MAX_PIXELS:
-        msg = f"images of {rows} x {columns} pixels are beyond any CT: the header is damaged"
+    room_ji = room_ji or (rows, columns)
+    if room_ji[0] * room_ji[1] > _MAX_PIXELS:
+        msg = f"images of {room_ji[0]} x {room_ji[1]} pixels are beyond any CT: the header is damaged"
         raise GeometryError(msg)
     by_file: dict[Path, list[int]] = {}
     for place, frame in enumerate(frames):
         by_file.setdefault(frame.path, []).append(place)
     for path, places in by_file.items():
-        _check_ratio(path, len(places) * rows * columns)
-    slices_hu = np.empty((len(frames), rows, columns), dtype=dtype)
+        _check_ratio(path, len(places) * room_ji[0] * room_ji[1])
+    room_hu = np.empty((len(frames), *room_ji), dtype=dtype)
+    slices_hu = room_hu[:, :rows, :columns]
 
     def fill(places: Sequence[int]) -> _File:
         own = [frames[place] for place in places]
@@ -100,7 +111,7 @@ def decode_hu(frames: Sequence[Frame], *, dtype: type[np.float32 | np.int16] = n
     with quiet(), ThreadPoolExecutor(workers) as pool:
         files = list(pool.map(fill, by_file.values()))
     odd = {file.odd_padding_hu for file in files} - {None}
-    return Decoded(slices_hu, sum(file.lossy for file in files), tuple(sorted(value for value in odd if value is not None)))
+    return Decoded(room_hu, sum(file.lossy for file in files), tuple(sorted(value for value in odd if value is not None)))
 
 
 def _check_ratio(path: Path, n_pixels: int) -> None:
@@ -138,25 +149,34 @@ def _read_plain(frame: Frame, place: int, slices_hu: NDArray[Any]) -> _File | No
         )
         if not usual:
             return None
-        kind = "<i2" if values.get("PixelRepresentation") == 1 else "<u2"
-        stored = np.fromfile(frame.path, dtype=kind, count=count, offset=scan.value_at)
+        kind = np.dtype("<i2" if values.get("PixelRepresentation") == 1 else "<u2")
+        plane_hu = slices_hu[place]
+        fits = plane_hu.dtype == np.int16 and plane_hu.flags.c_contiguous
+        stored = plane_hu.view(kind) if fits else np.empty(frame.shape_ji, kind)
+        with frame.path.open("rb", buffering=0) as file:
+            file.seek(scan.value_at)
+            if file.readinto(stored.reshape(-1).data) != 2 * count:
+                return None
     except OSError:
         return None
-    if stored.size < count:
-        return None
-    odd_padding_hu = _fill(values, stored.reshape(frame.shape_ji), _rescale(values, 0), slices_hu[place])
+    odd_padding_hu = _fill(values, stored, _rescale(values, 0), plane_hu)
     return _File((place,), int(values.get("LossyImageCompression") == "01"), odd_padding_hu)
 
 
 def _decode_file(frames: Sequence[Frame], places: Sequence[int], slices_hu: NDArray[Any]) -> _File:
-    """Decode the asked frames of one file into their places."""
+    """Decode the asked frames of one file into their places; pydicom finds some damage only when a value is asked for."""
     try:
-        dataset, _ = read_dataset(frames[0].path)
+        return _decode_frames(frames, places, slices_hu)
     except InputError:
         raise
     except UNREADABLE as error:
         msg = f"an image file cannot be read ({type(error).__name__}): send the series again"
         raise InputError(msg) from error
+
+
+def _decode_frames(frames: Sequence[Frame], places: Sequence[int], slices_hu: NDArray[Any]) -> _File:
+    """Decode without minding what damage raises."""
+    dataset, _ = read_dataset(frames[0].path)
     _check(dataset, frames[0])
     odd_padding_hu = None
     for frame, place in zip(frames, places, strict=True):
@@ -166,27 +186,57 @@ def _decode_file(frames: Sequence[Frame], places: Sequence[int], slices_hu: NDAr
 
 
 def _fill(header: Attributes, stored: NDArray[Any], rescale: tuple[float, float], plane_hu: NDArray[Any]) -> float | None:
-    """Rescale one plane into its place; answers a padding value that stands for tissue, and so was not taken for padding."""
+    """Rescale one plane into its place; answers a padding value that stands for tissue, and so was not taken for padding.
+
+    `stored` may be the memory of the plane itself.
+    """
     slope, intercept = rescale
-    if plane_hu.dtype == np.int16 and slope == 1.0 and intercept.is_integer() and stored.dtype.itemsize <= 2:
-        values = np.add(stored, np.int32(intercept), dtype=np.int32)
-    else:
-        values = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
-    odd_padding_hu = None
-    padding = _padding(header)
-    if padding is not None:
-        low, high = sorted(value * slope + intercept for value in padding)
-        if high > AIR_HU:  # else it becomes air like everything below
-            if high <= _TISSUE_HU[0] or low >= _TISSUE_HU[1]:
-                values[(stored >= min(padding)) & (stored <= max(padding))] = AIR_HU
-            else:
-                odd_padding_hu = low
-    if plane_hu.dtype == np.int16:
-        values = np.rint(values) if values.dtype == np.float32 else values
+    empty, odd_padding_hu = _empty(header, stored, rescale)
+    if plane_hu.dtype != np.int16:
+        plane_hu[...] = stored
+        if slope != 1.0:
+            plane_hu *= np.float32(slope)
+        plane_hu += np.float32(intercept)
+        np.maximum(plane_hu, np.float32(AIR_HU), out=plane_hu)
+    elif not _fill_whole(stored, rescale, plane_hu):
+        values = np.rint(stored.astype(np.float32) * np.float32(slope) + np.float32(intercept))
         np.clip(values, AIR_HU, np.iinfo(np.int16).max, out=plane_hu, casting="unsafe")
-    else:
-        np.maximum(values, np.float32(AIR_HU), out=plane_hu)
+    if empty is not None:
+        plane_hu[empty] = AIR_HU
     return odd_padding_hu
+
+
+def _fill_whole(stored: NDArray[Any], rescale: tuple[float, float], plane_hu: NDArray[np.int16]) -> bool:
+    """Rescale 16-bit numbers by a whole intercept alone, without a wider type; False where that cannot be done.
+
+    Clipped to what 16 bits hold after the shift, they may be shifted modulo 2**16, with sign or without.
+    """
+    slope, intercept = rescale
+    if stored.dtype.itemsize != 2 or slope != 1.0 or not intercept.is_integer() or abs(intercept) > np.iinfo(np.int16).max:
+        return False
+    shift, kind = int(intercept), np.iinfo(stored.dtype)
+    low, high = max(int(AIR_HU) - shift, kind.min), min(np.iinfo(np.int16).max - shift, kind.max)
+    if low > high:
+        return False
+    np.clip(stored, low, high, out=plane_hu.view(stored.dtype.newbyteorder("=")))
+    plane_hu += np.int16(shift)
+    return True
+
+
+def _empty(
+    header: Attributes, stored: NDArray[Any], rescale: tuple[float, float]
+) -> tuple[NDArray[np.bool_] | None, float | None]:
+    """Voxels that were not scanned, None where they become air like everything below; and a padding value that tissue has."""
+    padding = _padding(header)
+    if padding is None:
+        return None, None
+    slope, intercept = rescale
+    low, high = sorted(value * slope + intercept for value in padding)
+    if high <= AIR_HU:
+        return None, None
+    if high <= _TISSUE_HU[0] or low >= _TISSUE_HU[1]:
+        return (stored >= min(padding)) & (stored <= max(padding)), None
+    return None, low
 
 
 def _check(dataset: Dataset, frame: Frame) -> None:
@@ -226,7 +276,8 @@ def _stored(dataset: Dataset, frame: Frame) -> NDArray[np.integer[Any]]:
     """Stored values of one frame: (J, I)."""
     decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
     try:
-        array, _ = decoder.as_array(dataset, index=frame.index, raw=True)
+        plugin = _DECODERS.get(dataset.file_meta.TransferSyntaxUID, "")
+        array, _ = decoder.as_array(dataset, index=frame.index, raw=True, decoding_plugin=plugin)
     except (*UNREADABLE, RuntimeError) as error:
         why = type(error).__name__
         msg = f"the pixels of an image cannot be decoded ({why}): the file is damaged or cut short; send the series again"
@@ -249,6 +300,10 @@ def _rescale(dataset: Attributes, index: int) -> tuple[float, float]:
     ):
         slope, intercept = floats(source, "RescaleSlope", 1), floats(source, "RescaleIntercept", 1)
         if slope and intercept and slope[0] != 0:
+            if max(abs(slope[0]), abs(intercept[0])) > _MAX_RESCALE:
+                found = f"Rescale Slope is {slope[0]:g}, Rescale Intercept {intercept[0]:g}"
+                msg = f"{found}, which makes no Hounsfield units: the header is damaged, send the series again"
+                raise InputError(msg)
             return slope[0], intercept[0]
     msg = "an image has no Rescale Slope and Intercept, so its values are not Hounsfield units: send the originals"
     raise InputError(msg)

@@ -5,6 +5,7 @@ where it was scanned; nothing is rotated, so in-plane detail is kept, and the fi
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +22,14 @@ class Regrid:
 
     Args:
         grid: the grid of the result.
+        shape_ji: rows and columns of a source slice.
         start_ji: (K, 2) where the first pixel of source slice k lies on the result, in pixels, may be fractional.
         lower: (K',) source slice below each slice of the result.
         weight: (K',) share of the source slice above that one, 0 to 1.
     """
 
     grid: Grid
+    shape_ji: tuple[int, int]
     start_ji: NDArray[np.float64]
     lower: NDArray[np.intp]
     weight: NDArray[np.float64]
@@ -36,21 +39,34 @@ class Regrid:
         """(K',) the source slice nearest to each slice of the result."""
         return np.asarray(self.lower + (self.weight > 0.5), dtype=np.intp)
 
-    def apply(self, slices: NDArray[np.float32], outside: float) -> NDArray[np.float32]:
-        """Resample (K, J, I) slices in order of depth; cubic in the plane, linear between slices.
+    @property
+    def room_ji(self) -> tuple[int, int]:
+        """Rows and columns of the result."""
+        _, rows, columns = self.grid.shape_kji
+        return rows, columns
+
+    def apply(self, slices: NDArray[Any], outside: float) -> NDArray[Any]:
+        """Resample slices in order of depth; cubic in the plane, linear between slices. Whole numbers are rounded.
 
         Args:
-            slices: (K, J, I) values of the stack.
+            slices: (K, J', I'), room for a slice of the result each, with a slice of the stack at its start; taken for the
+                result where the slices are only shifted, so that no second volume is needed.
             outside: value where nothing was scanned.
         """
-        straight = np.stack(
-            [_place(plane, at, self.grid.shape_kji[1:], outside) for plane, at in zip(slices, self.start_ji, strict=True)]
-        )
-        if len(self.lower) == len(straight) and not self.weight.any():
-            return straight
-        upper = np.minimum(self.lower + 1, len(straight) - 1)
-        weight = self.weight.astype(np.float32)[:, None, None]
-        return np.asarray(straight[self.lower] * (1 - weight) + straight[upper] * weight, dtype=np.float32)
+        shifted_only = not self.weight.any() and len(self.lower) == len(slices)
+        into = slices if shifted_only else np.empty(self.grid.shape_kji, slices.dtype)
+        for k, (lower, weight) in enumerate(zip(self.lower, self.weight, strict=True)):
+            plane = self._placed(slices, lower, outside)
+            if weight > 0:
+                plane *= np.float32(1 - weight)
+                plane += np.float32(weight) * self._placed(slices, lower + 1, outside)
+            into[k] = np.rint(plane) if into.dtype.kind == "i" else plane
+        return into
+
+    def _placed(self, slices: NDArray[Any], k: int, outside: float) -> NDArray[np.float32]:
+        """Slice k of the stack where it was scanned: (J', I')."""
+        rows, columns = self.shape_ji
+        return _place(slices[k, :rows, :columns].astype(np.float32), self.start_ji[k], self.room_ji, outside)
 
 
 def plan_regrid(stack: Stack, spacing: Spacing, frame_of_reference_uid: str = "") -> Regrid:
@@ -79,7 +95,7 @@ def plan_regrid(stack: Stack, spacing: Spacing, frame_of_reference_uid: str = ""
     affine = np.array(source.lps_from_kji)
     affine[:3, 3] = source.to_lps_mm((0.0, *low))
     grid = Grid((len(lower), int(size_ji[0]), int(size_ji[1])), affine, frame_of_reference_uid)
-    return Regrid(grid, shift - low, lower, weight)
+    return Regrid(grid, stack.unit.shape_ji, shift - low, lower, weight)
 
 
 def _place(

@@ -8,9 +8,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from lvo.config import SeriesRule
 from lvo.core.study import Role
-from lvo.dicom.facts import Facts, continues, same_geometry
+from lvo.dicom.facts import Facts, continues, representative, same_geometry
+from lvo.dicom.geometry import named_slices
+from lvo.dicom.order import miscounted
 
 __all__ = ["THIN_MM", "Judged", "Rank", "ranked", "ruled", "scored"]
 
@@ -35,11 +39,13 @@ class Rank:
         place: 1 is used.
         of: number of candidates; the time points of one perfusion scan are one.
         points: by property.
+        sound: whether it can be loaded; one that cannot is chosen where there is nothing better, so that it is refused aloud.
     """
 
     place: int
     of: int
     points: Mapping[str, float]
+    sound: bool
 
     @property
     def total(self) -> float:
@@ -130,6 +136,9 @@ def scored(item: Judged) -> Judged:
         words.append(f"but {facts.problem}")
     elif not sound and complete and facts.spacing is not None and not facts.spacing.even:
         words.append(f"but slices are {facts.spacing.text} apart")
+    odd = miscounted(representative(facts)) if facts.spacing is not None and facts.n_times == 1 else ()
+    if odd:
+        words.append(f"but the scanner counted {named_slices(np.array(odd))} elsewhere: positions may be exchanged")
     points = {**_POINTS[item.role](item), **item.points}
     return replace(item, points=points, sound=sound, why=", ".join(words))
 
@@ -196,7 +205,7 @@ def ranked(judged: Sequence[Judged]) -> list[Judged]:
 
 def _placed(item: Judged, best: Judged, place: int, of: int, *, others: Sequence[Judged]) -> Judged:
     """A series with its place, and why it is not the first."""
-    item = replace(item, rank=Rank(place, of, item.points))
+    item = replace(item, rank=Rank(place, of, item.points, item.sound))
     why = f"chosen: {item.why}" if place == 1 else _second(item, best)
     rest = [other for other in others if other.facts is not item.facts and other.facts.series.number is not None]
     parts = [_name(other) for other in rest if item.role is Role.CTA and continues(item.facts, other.facts)]

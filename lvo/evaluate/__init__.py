@@ -6,7 +6,7 @@ from lvo.errors import UsageError
 
 __all__ = ["require_extra"]
 
-_NEEDED = {"skimage": "scikit-image", "sklearn": "scikit-learn"}
+_NEEDED = {"skimage": "scikit-image", "sklearn": "scikit-learn"} | {name: name for name in ("pandas", "pyarrow", "statsmodels")}
 
 
 def require_extra() -> None:

@@ -85,7 +85,7 @@ def reliability_figure(rows: Sequence[Row]) -> bytes:
     )
     bottom.set(xlabel="probability that was given", ylabel="cases")
     bottom.set_yscale("symlog", linthresh=10)
-    bottom.legend(fontsize=8, frameon=False)
+    bottom.legend(fontsize=8, frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
     return png(figure)
 
 

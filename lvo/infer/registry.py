@@ -6,7 +6,7 @@ from pathlib import Path
 import lvo
 from lvo.errors import ModelError
 from lvo.infer.manifest import MANIFEST_FILE, Manifest, read_manifest
-from lvo.infer.providers import Device
+from lvo.infer.providers import Device, Precision
 from lvo.infer.session import Model, open_model
 
 __all__ = ["list_models", "load_model", "models_folder"]
@@ -34,13 +34,16 @@ def list_models(*, root: Path | None = None) -> tuple[Manifest, ...]:
     return tuple(read_manifest(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST_FILE}")))
 
 
-def load_model(name: str, *, threads: int = 2, device: Device = "auto", root: Path | None = None) -> Model:
+def load_model(
+    name: str, *, threads: int = 2, device: Device = "auto", precision: Precision = "float32", root: Path | None = None
+) -> Model:
     """Load a model by name, ready to run.
 
     Args:
         name: folder name of the model, e.g. "arteries".
         threads: processor threads one window may use.
         device: what it runs on.
+        precision: of its arithmetic.
         root: folder of models, that of the installation when omitted.
 
     Raises:
@@ -51,4 +54,4 @@ def load_model(name: str, *, threads: int = 2, device: Device = "auto", root: Pa
         known = ", ".join(manifest.name for manifest in list_models(root=root)) or "none"
         msg = f"there is no model {name!r}; installed: {known}. Set [cta] model to one of them, or reinstall lvo"
         raise ModelError(msg)
-    return open_model(folder, threads=threads, device=device)
+    return open_model(folder, threads=threads, device=device, precision=precision)

@@ -13,7 +13,7 @@ from lvo.core.pose import HeadPose
 from lvo.core.volume import Quantity, Volume
 from lvo.errors import ModelError
 from lvo.infer.manifest import Manifest, read_manifest, verify
-from lvo.infer.providers import Device, choose_provider
+from lvo.infer.providers import Device, Precision, choose_provider
 from lvo.infer.window import IMAGE_CHANNELS, normalize, place_channels, sliding_window
 
 __all__ = ["Model", "open_model", "predict"]
@@ -40,17 +40,18 @@ class Model:
         return np.asarray(output[0], dtype=np.float32)
 
 
-def open_model(folder: Path, *, threads: int = 2, device: Device = "auto") -> Model:
+def open_model(folder: Path, *, threads: int = 2, device: Device = "auto", precision: Precision = "float32") -> Model:
     """Load the model of a folder and hold it to its manifest.
 
     Args:
         folder: holds `model.onnx` and `manifest.toml`.
         threads: processor threads one window may use.
         device: what it runs on.
+        precision: of its arithmetic.
 
     Raises:
-        ModelError: the device is not there, a file is missing or altered, or the network's inputs and outputs are not what the
-            manifest promises.
+        ModelError: the device is not there or has not this precision, a file is missing or altered, or the network's inputs
+            and outputs are not what the manifest promises.
     """
     manifest = read_manifest(folder)
     path = verify(folder, manifest)
@@ -63,7 +64,7 @@ def open_model(folder: Path, *, threads: int = 2, device: Device = "auto") -> Mo
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = 3
-    providers = choose_provider(device, onnxruntime.get_available_providers(), threads=threads)
+    providers = choose_provider(device, onnxruntime.get_available_providers(), threads=threads, precision=precision)
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except (runtime.Fail, runtime.InvalidProtobuf, runtime.InvalidGraph, runtime.NotImplemented) as error:

@@ -1,5 +1,6 @@
 """A scenario as a page and as a document, beside today's network."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -178,5 +179,7 @@ def _way(units: Units, pair: AsymmetricPair) -> str:
 
 
 def _plain(found: Coverage) -> dict[str, object]:
-    within = {f"within_{limit:g}_min": share for limit, share in found.within.items()}
-    return {"mean_min": found.mean_min, "median_min": found.median_min, "p95_min": found.p95_min, **within}
+    """Travel times as JSON-able values, null where patients cannot get there at all, as when no centre is open."""
+    times = {"mean_min": found.mean_min, "median_min": found.median_min, "p95_min": found.p95_min}
+    known = {name: minutes if math.isfinite(minutes) else None for name, minutes in times.items()}
+    return {**known, **{f"within_{limit:g}_min": share for limit, share in found.within.items()}}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lvo.errors import ConfigError, UsageError
+from lvo.network.benefit import NO_EFFECT_MIN
 from lvo.network.coverage import (
     Bypass,
     Coverage,
@@ -188,7 +189,7 @@ def run_scenario(units: Units, areas: Areas, scenario: Scenario, *, roster: Rost
         moved=moved,
         passed=bypass(areas, moved, to_centre, most_extra_min=MOST_EXTRA_MIN, transfer_delay_min=TRANSFER_DELAY_MIN),
         by_region=_by_region(units, areas, moved.first, to_centre.minutes),
-        timely=float(weights[punctures < 480.0].sum() / weights.sum()),
+        timely=float(weights[punctures < NO_EFFECT_MIN].sum() / weights.sum()),
         independent_per_year=float(scenario.eligible * weights @ independent_per_case(punctures)),
         mothership={
             mix: mothership_share(moved, to_centre, weights, timings=scenario.timings, mix=mix) for mix in MIXES

@@ -1,19 +1,18 @@
 """Read a 4D NIfTI file in HU as a time series, turned upright, with the way back to the axes of the file."""
 
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 
 from lvo.core.report import QualityNote
 from lvo.core.volume import TimeSeries
 from lvo.errors import InputError, UsageError
 from lvo.image.turn import Turn, upright
+from lvo.nifti.files import open_nifti, read_values
 from lvo.nifti.times import TIME_KEYS, SeriesTimes, times_from_header, times_from_sidecar
 from lvo.nifti.volumes import from_nibabel_ras
 
@@ -55,11 +54,14 @@ def load_nifti_series(path: Path, times_path: Path | None = None) -> LoadedNifti
             cannot be known.
         UsageError: the sidecar cannot be read, or is not a JSON object.
     """
-    image = _open(path)
+    image = open_nifti(path)
+    if len(image.shape) != 4 or image.shape[3] < _MIN_FRAMES:
+        msg = f"{path.name} has shape {image.shape}; a time series has four axes (i, j, k, time), the last longer than one"
+        raise InputError(msg)
     grid = from_nibabel_ras(image.affine, image.shape)
     n_frames, n_slices = image.shape[3], image.shape[2]
     times = _times(path, times_path, image, (n_frames, n_slices))
-    array = _values(image).transpose(3, 2, 1, 0)
+    array = read_values(image).transpose(3, 2, 1, 0)
     turn = upright(grid)
     slice_times_s = times.times_s
     if turn.order[0] != 0:
@@ -74,44 +76,6 @@ def load_nifti_series(path: Path, times_path: Path | None = None) -> LoadedNifti
         slice_times_s = slice_times_s[:, ::-1]
     series = TimeSeries(np.ascontiguousarray(turn.apply(array)), turn.turned, slice_times_s)
     return LoadedNifti(series, turn, times.notes)
-
-
-def _open(path: Path) -> nibabel.Nifti1Image:
-    """The image with its geometry checked; its values stay on disk."""
-    try:
-        image = nibabel.load(path)
-    except (OSError, EOFError, zlib.error, ValueError, ImageFileError) as error:
-        msg = f"{path.name} cannot be read as NIfTI ({type(error).__name__})"
-        raise InputError(msg) from error
-    if not isinstance(image, nibabel.Nifti1Image):
-        msg = f"{path.name} is not NIfTI"
-        raise InputError(msg)
-    if len(image.shape) != 4 or image.shape[3] < _MIN_FRAMES:
-        msg = f"{path.name} has shape {image.shape}; a time series has four axes (i, j, k, time), the last longer than one"
-        raise InputError(msg)
-    if int(image.header["sform_code"]) == 0 and int(image.header["qform_code"]) == 0:
-        msg = f"{path.name} has no orientation (sform and qform code are 0), so left and right cannot be known"
-        raise InputError(msg)
-    if image.header.get_xyzt_units()[0] not in {"mm", "unknown"}:
-        msg = f"{path.name} is measured in {image.header.get_xyzt_units()[0]}, millimetres are needed"
-        raise InputError(msg)
-    if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-12:
-        msg = f"{path.name} has an affine that places all voxels in one plane"
-        raise InputError(msg)
-    return image
-
-
-def _values(image: nibabel.Nifti1Image) -> np.ndarray:
-    """(I, J, K, T) float32 HU."""
-    try:
-        values = np.asarray(image.get_fdata(caching="unchanged", dtype=np.float32))
-    except (OSError, EOFError, zlib.error, ValueError) as error:
-        msg = f"the values of the NIfTI file cannot be read ({type(error).__name__}): it is cut short or damaged"
-        raise InputError(msg) from error
-    if not np.isfinite(values).all():
-        msg = "the NIfTI file holds values that are no numbers (NaN or infinite); HU are needed everywhere, air included"
-        raise InputError(msg)
-    return values
 
 
 def _times(path: Path, times_path: Path | None, image: nibabel.Nifti1Image, shape_tk: tuple[int, int]) -> SeriesTimes:

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from lvo.core.report import Call, CtaResult, Finding, Side, Site
 from lvo.core.volume import Volume
 from lvo.report.head import HeadBox, m1_level
-from lvo.report.marks import EDGE, FLOOR_HU, TEXT_LIGHT, arrow, ceiling_hu, foot, foot_in, show_slab, title
+from lvo.report.marks import EDGE, FLOOR_HU, TEXT_LIGHT, arrow, ceiling_hu, foot, foot_in, other_side, show_slab, title
 from lvo.report.panels import Panels
 from lvo.report.slabs import AXIAL, CLOSE_FIELD_MM, CLOSE_SLAB_MM, CORONAL, SAGITTAL, Slab, close_mip
 from lvo.report.words import site_words
@@ -24,9 +23,6 @@ WIDTH_IN = 10.0
 
 MIDLINE_MM = 6.0
 """Nearer to the mid-plane the mirrored place would be nearly the same one: half of the basilar artery's bend, and its width."""
-
-RING_MM = 5.0
-"""Radius of the thin ring around the mirrored place."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,8 +115,7 @@ def show_close(axes: Axes, one: CloseView, result: CtaResult, *, titled: bool) -
         sure = result.finding.call is Call.SUSPECTED
         arrow(axes, slab.hu, at, slab.pixel_mm, sure=sure, top_hu=ceiling_hu(result))
     if place.is_mirror:
-        radius = RING_MM / slab.pixel_mm
-        axes.add_patch(Circle(at, radius, fill=False, edgecolor=TEXT_LIGHT, linewidth=1.0, linestyle=(0, (2, 3))))
+        other_side(axes, at, slab.pixel_mm)
     if titled:
         title(axes, place.words, marked=place.is_site)
     words: dict[str, Any] = {"color": TEXT_LIGHT, "ha": "right", "fontsize": 9, "path_effects": EDGE}

@@ -9,15 +9,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lvo.core.outcome import Assessed
-from lvo.core.report import CtaResult, Report
+from lvo.core.report import Call, CtaResult, Report, Side
 from lvo.core.volume import Volume
 from lvo.report.closeup import close_views, draw_closeup
 from lvo.report.curved import draw_curved
 from lvo.report.head import HeadBox, head_box
-from lvo.report.marks import FLOOR_HU, ceiling_hu, foot, foot_in, legend, ring_site, show_slab, title
+from lvo.report.marks import FLOOR_HU, ceiling_hu, foot, foot_in, legend, other_side, ring_site, show_slab, title
 from lvo.report.panels import Panels
 from lvo.report.perfusion import PERFUSION_FIGURES, draw_perfusion_figures
-from lvo.report.slabs import AXIAL, CORONAL, SAGITTAL, SLAB_MM, Slab, slab_center, slab_mip
+from lvo.report.slabs import AXIAL, CORONAL, SAGITTAL, SLAB_MM, Slab, mirrored, slab_center, slab_mip
 from lvo.report.summary import Shown, draw_summary
 
 __all__ = ["FIGURES", "draw_figures"]
@@ -26,6 +26,7 @@ FIGURES = {
     "site": "Thick-slab MIP of the CT angiogram: the picture behind the call",
     "cutoff": "The place in question close up, and the same place on the other side",
     "curved": "The way of the blood from the carotid to M2, pulled straight, on both sides",
+    "mirror": "Axial thick-slab MIP, and beside it the same mirrored: at every place the other side",
     "mip_axial": "Axial thick-slab MIP, and the artery map on it",
     "mip_coronal": "Coronal thick-slab MIP, and the artery map on it",
     "mip_sagittal": "Sagittal thick-slab MIPs of both sides",
@@ -60,10 +61,22 @@ def _cta_figures(
         "site": _panels([(shown.axial, False)], result, width_in=7.0),
         "cutoff": draw_closeup(shown.close, result),
         **({} if curved is None else {"curved": curved}),
+        "mirror": _mirror(shown.axial, result, box),
         "mip_axial": _panels([(shown.axial, False), (shown.axial, True)], result),
         "mip_coronal": _panels([(coronal, False), (coronal, True)], result),
         "mip_sagittal": _sagittal(result, volumes, center, box),
     }
+
+
+def _mirror(slab: Slab, result: CtaResult, box: HeadBox) -> Figure:
+    """The slab and its mirror image; a thin ring marks the place of the site on the other side."""
+    titles = ("as it is: patient's right at the left", "mirrored: patient's left at the left")
+    figure = _panels([(slab, False), (mirrored(slab, box), False)], result, titles=titles)
+    point, (_, other) = result.finding.location_lps_mm, figure.axes
+    found = result.finding.call is not Call.NOT_DETECTED and result.finding.side is not Side.MIDLINE
+    if point is not None and found and slab.holds(point):
+        other_side(other, slab.to_column_row(point), slab.pixel_mm)
+    return figure
 
 
 def _sagittal(result: CtaResult, volumes: Mapping[str, Volume], center: NDArray[np.float64], box: HeadBox) -> Figure:
@@ -87,7 +100,8 @@ def _panels(
     for number, (slab, outlined) in enumerate(slabs):
         axes = panels.add(0, number)
         show_slab(axes, slab, result, bar_mm=50.0, outlined=outlined)
-        ring_site(axes, slab, result.finding)
+        if "mirrored" not in slab.view.name:
+            ring_site(axes, slab, result.finding)
         if outlined:
             legend(axes, slab)
         if titles:

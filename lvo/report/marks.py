@@ -45,6 +45,9 @@ FLOOR_HU = -20.0
 CEILING_HU = 300.0
 """Grey values run from the floor to the arterial enhancement, or to this where it is fainter."""
 
+OTHER_SIDE_RADIUS_MM = 5.0
+"""Of the thin ring around the place that mirrors the site."""
+
 SITE_RADIUS_MM = 9.0
 ARROW_GAP_MM = 4.0
 """From the stop to the tip of the arrow: M1 is 3 mm wide, so the arrow covers neither the stop nor what lies around it."""
@@ -154,6 +157,12 @@ def ring_site(axes: Axes, slab: Slab, finding: Finding) -> None:
         bbox={"facecolor": MARK, "edgecolor": "none", "boxstyle": "round,pad=0.25"},
         arrowprops={"arrowstyle": "-", "color": MARK, "linewidth": 1.0},
     )
+
+
+def other_side(axes: Axes, column_row: tuple[float, float], pixel_mm: float) -> None:
+    """A thin ring around the place that mirrors the site."""
+    style: dict[str, Any] = {"edgecolor": TEXT_LIGHT, "linewidth": 1.0, "linestyle": (0, (2, 3))}
+    axes.add_patch(Circle(column_row, OTHER_SIDE_RADIUS_MM / pixel_mm, fill=False, **style))
 
 
 def arrow(

@@ -34,21 +34,22 @@ SCHEMA = "lvo-result/1"
 _DIGITS = 6
 """Significant digits of every number: a tenth of a millilitre needs four, and more would pretend."""
 
-_LIBRARIES = ("highdicom", "matplotlib", "nilearn", "numpy", "onnxruntime", "pydicom", "scipy")
-"""Libraries whose version can change a number or an image of the result."""
+_LIBRARIES = ("highdicom", "matplotlib", "nilearn", "numpy", "pydicom", "scipy")
+_RUNTIMES = ("onnxruntime-openvino", "onnxruntime-gpu", "onnxruntime")
+"""Libraries whose version can change a number or an image of the result; the runtime comes under one name or another."""
 
 
 def status_of(report: Report) -> Literal["complete", "partial", "not_assessable", "failed"]:
     """What became of the study.
 
-    "complete" when every part that has images was judged, "partial" when some parts were, "not_assessable" when none was.
-    "failed" is for runs that end without a report, so it is never said here.
+    "complete" when the angiogram was judged and no other part was refused, so that it always comes with a call; "partial" when
+    something else was judged, as perfusion without an angiogram; "not_assessable" when nothing was. "failed" is for runs that
+    end without a report, so it is never said here.
     """
-    parts = [part for part in (report.cta, report.perfusion) if not isinstance(part, Absent)]
-    judged = sum(isinstance(part, Assessed) for part in parts)
-    if judged == 0:
+    if not any(isinstance(part, Assessed) for part in (report.cta, report.perfusion)):
         return "not_assessable"
-    return "complete" if judged == len(parts) else "partial"
+    refused = isinstance(report.perfusion, NotAssessable)
+    return "complete" if isinstance(report.cta, Assessed) and not refused else "partial"
 
 
 def result_document(report: Report, *, outputs: Sequence[Output], location_sop_instance_uid: str | None) -> dict[str, object]:
@@ -265,7 +266,15 @@ def _criterion(criterion: Criterion) -> dict[str, object]:
 def software_versions() -> dict[str, str]:
     """Versions of what made the result."""
     versions = {"lvo": __version__, "python": platform.python_version()}
-    return versions | {name: metadata.version(name) for name in _LIBRARIES}
+    found = {name: _version(name) for name in (*_LIBRARIES, *_RUNTIMES)}
+    return versions | {name: version for name, version in found.items() if version is not None}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _plain(value: object, key: str) -> Any:  # noqa: ANN401 - JSON values

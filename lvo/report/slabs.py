@@ -22,7 +22,7 @@ from lvo.report.head import MARGIN_MM, SIDE_CENTER_MM, HeadBox
 
 __all__ = [
     "AXIAL", "CLOSE_FIELD_MM", "CLOSE_SLAB_MM", "CORONAL", "SAGITTAL", "SHOWN_VESSELS", "SLAB_MM", "Slab", "View",
-    "as_radiologist", "close_mip", "dim_bone", "slab_center", "slab_mip",
+    "as_radiologist", "bone_of", "close_mip", "dim_bone", "mirrored", "slab_center", "slab_mip",
 ]  # fmt: skip
 
 SLAB_MM = 25.0
@@ -141,6 +141,27 @@ def slab_mip(volumes: Mapping[str, Volume], view: View, center_lps_mm: NDArray[n
     return _project(volumes, view, _grid(low, high, axes @ box.axes_lps, PIXEL_MM))
 
 
+def mirrored(slab: Slab, box: HeadBox) -> Slab:
+    """A slab with left and right exchanged at the mid-plane: at every place it shows what lies on the other side.
+
+    Args:
+        slab: of the whole head, `AXIAL` or `CORONAL`.
+        box: the head.
+
+    Returns:
+        The slab on the same grid, so that a position still leads to the same place in the picture; the letters are exchanged.
+    """
+    middle = float(slab.grid.to_kji(box.midplane.point_lps_mm)[2])
+    n_columns = slab.hu.shape[1]
+    source = np.rint(2.0 * middle - np.arange(n_columns)).astype(int)
+    outside = (source < 0) | (source >= n_columns)
+    source = np.clip(source, 0, n_columns - 1)
+    left, right, top, bottom = slab.view.edges
+    view = replace(slab.view, name=f"{slab.view.name}, mirrored", edges=(right, left, top, bottom))
+    vessels = {name: np.where(outside, np.float32(0.0), values[:, source]) for name, values in slab.vessels.items()}
+    return Slab(np.where(outside, np.float32(AIR_HU), slab.hu[:, source]), vessels, slab.grid, view)
+
+
 def close_mip(volumes: Mapping[str, Volume], view: View, center_lps_mm: NDArray[np.float64], box: HeadBox) -> Slab:
     """Project a thinner slab of a small field around a point, which falls in the middle of the picture.
 
@@ -163,12 +184,22 @@ def dim_bone(hu: NDArray[np.float32], keep: NDArray[np.bool_]) -> None:
         hu: (K, J, I) values of a region.
         keep: (K, J, I) brain and arteries.
     """
+    dim = bone_of(hu, keep)
+    hu[dim] = np.minimum(hu[dim], DIMMED_HU)
+
+
+def bone_of(hu: NDArray[np.float32], keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Bone, its marrow and its blurred edge, outside what is kept.
+
+    Args:
+        hu: (K, J, I) values of a region.
+        keep: (K, J, I) brain and arteries.
+    """
     parts, count = ndimage.label((hu > SPONGY_BONE_HU) & ~keep)
     is_bone = np.zeros(count + 1, dtype=bool)
     is_bone[parts[(hu > BONE_HU) & ~keep]] = True
     is_bone[0] = False
-    dim = ndimage.binary_dilation(is_bone[parts]) & ~keep
-    hu[dim] = np.minimum(hu[dim], DIMMED_HU)
+    return np.asarray(ndimage.binary_dilation(is_bone[parts]) & ~keep)
 
 
 def as_radiologist(volume: Volume) -> Volume:

@@ -1,14 +1,14 @@
-"""Fit the call: the last, small step, on vessel maps that the shipped network drew of synthetic scans it never saw.
+"""Fit the call: the last, small step, on vessel maps that the shipped network drew of scans it never saw, synthetic or real.
 
 A hemisphere is one case. The network's own mistakes and the registration's error are in the maps, so the probability is
 that of the whole chain, at the prevalence of the fitting set.
 """
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from multiprocessing import active_children, get_context
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from lvo.config import CtaSettings
 from lvo.core.outcome import NotAssessable
 from lvo.core.report import Side, Site
+from lvo.core.volume import Volume
+from lvo.cta.bolus import measure_bolus
 from lvo.cta.call import DETECTORS, CallHead, Detector, Logistic
 from lvo.cta.features import BasilarFeatures, HemisphereFeatures, vector
 from lvo.cta.measure import measure
@@ -25,23 +28,34 @@ from lvo.errors import InputError
 from lvo.infer import Manifest, load_model, predict
 from lvo.synth.cases import SEEDS, Case, draw_case, split_of
 from lvo.synth.cropped import scan_case
+from lvo.train.call_config import CallFit
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
-__all__ = ["COVERED_SITES", "FEATURES", "CallCase", "FitQuality", "fit_call", "fitting_seeds", "measure_cases"]
+__all__ = [
+    "COVERED_SITES",
+    "FEATURES",
+    "LOCAL",
+    "CallCase",
+    "FitQuality",
+    "fit_call",
+    "fitting_seeds",
+    "is_refused",
+    "measure_cases",
+    "stops_of_case",
+]
 
 FEATURES: dict[str, tuple[str, ...]] = {
-    "siphon": ("siphon_gap_cm", "carotid_vs_other", "carotid_vs_atlas", "siphon_clot"),
+    "siphon": ("siphon_gap_cm", "siphon_darkness", "carotid_vs_other", "carotid_vs_atlas", "siphon_clot"),
     "stem": (
-        "trunk_gap_cm", "m1_vs_other", "m1_vs_atlas", "m1_hu_vs_other", "m2_vs_other", "insula_vs_other", "front_vs_other",
-        "back_vs_other", "unfed", "stem_clot",
+        "trunk_gap_cm", "both_branches_gap_cm", "trunk_darkness", "both_branches_darkness", "m1_vs_other", "m1_vs_atlas",
+        "m1_hu_vs_other", "m2_vs_other", "insula_vs_other", "front_vs_other", "back_vs_other", "unfed", "stem_clot",
     ),
     "m2": (
-        "branch_gap_cm", "m2_vs_other", "weaker_trunk_vs_other", "insula_vs_other", "front_vs_other", "back_vs_other", "unfed",
-        "m2_clot",
+        "branch_cut_off", "weaker_zone_vs_other", "insula_vs_other", "unfed", "m2_clot",
     ),
-    "basilar": ("gap_cm", "basilar_vs_atlas", "tip_vs_atlas", "clot", "tip_clot"),
+    "basilar": ("gap_cm", "darkness", "basilar_vs_atlas", "tip_vs_atlas", "clot", "tip_clot"),
 }  # fmt: skip
 """What each detector looks at."""
 
@@ -51,20 +65,16 @@ _SITES: dict[Detector, frozenset[Site]] = {
 COVERED_SITES = frozenset({Site.BA}).union(*_SITES.values())
 """Sites that count as an occlusion; scans with none but others are left out of the calibration."""
 
-_LEAST_POSITIVES = 12
-"""Occlusions that each detector shall see; rare sites are drawn beyond their share for it."""
-
-_FOLDS = 5
-_INVERSE_PENALTY = 0.1
-"""Strength of the ridge: weights stay moderate, so that a scan unlike all others gets a moderate probability."""
+LOCAL = "local"
+"""Family of cases that no generator drew."""
 
 
 class CallCase(msgspec.Struct, frozen=True):
-    """What was measured on one synthetic scan, and its truth.
+    """What was measured on one scan, and its truth.
 
     Args:
-        seed: of the case.
-        family: what makes it hard.
+        seed: of the case; of a real scan a number that all scans of the patient share. Cases of one seed stay in one fold.
+        family: what makes it hard; `LOCAL` for a real scan.
         left, right: features of the hemispheres.
         basilar: of the basilar artery, None when it is not covered.
         stops: side and site of every occlusion.
@@ -104,19 +114,20 @@ class FitQuality:
     brier: float
 
 
-def fitting_seeds(first: int, n_heads: int) -> tuple[int, ...]:
+def fitting_seeds(first: int, n_heads: int, *, least_each: int = 12) -> tuple[int, ...]:
     """Seeds of the cases to fit on: `n_heads` as they come, then more of the sites that are still rare among them.
 
     Args:
         first: first seed, of a split that neither the network nor the evaluation uses.
         n_heads: how many as they come.
+        least_each: occlusions that every detector shall see.
     """
     chosen: list[int] = []
     seed = first
-    missing = dict.fromkeys((*DETECTORS, "basilar"), _LEAST_POSITIVES)
+    missing = dict.fromkeys((*DETECTORS, "basilar"), least_each)
     last = SEEDS[split_of(first)].stop
     while seed < last and (len(chosen) < n_heads or any(n > 0 for n in missing.values())):
-        sites = {site for _, site in _stops(draw_case(seed, split_of(seed)))}
+        sites = _sites_of(seed)
         wanted = [name for name, members in (*_SITES.items(), ("basilar", {Site.BA})) if sites & members]
         if len(chosen) < n_heads or any(missing[name] > 0 for name in wanted):
             chosen.append(seed)
@@ -124,6 +135,12 @@ def fitting_seeds(first: int, n_heads: int) -> tuple[int, ...]:
                 missing[name] -= 1
         seed += 1
     return tuple(chosen)
+
+
+@cache
+def _sites_of(seed: int) -> frozenset[Site]:
+    """Sites that are occluded in the head of a seed; kept, since lists of seeds share their heads and a head takes a moment."""
+    return frozenset(site for _, site in stops_of_case(draw_case(seed, split_of(seed))))
 
 
 def measure_cases(
@@ -163,14 +180,25 @@ def _measure_case(model_name: str, seed: int) -> CallCase | None:
     model = load_model(model_name, threads=1)
     case = draw_case(seed, split_of(seed))
     scanned = scan_case(case, spacing_mm=model.manifest.input.spacing_mm)
-    measures = measure(scanned.hu, predict(model, scanned.hu, scanned.pose), scanned.pose, scanned.hu.grid)
+    vessels = predict(model, scanned.hu, scanned.pose)
+    if is_refused(scanned.hu, vessels, slice_mm=scanned.truth.slice_mm):
+        return None
+    measures = measure(scanned.hu, vessels, scanned.pose, scanned.hu.grid)
     if isinstance(measures, NotAssessable):
         return None
     left, right = measures.features(Side.LEFT), measures.features(Side.RIGHT)
-    return CallCase(seed, case.family, left, right, measures.basilar_features(), _stops(case))
+    return CallCase(seed, case.family, left, right, measures.basilar_features(), stops_of_case(case))
 
 
-def _stops(case: Case) -> tuple[tuple[Side, Site], ...]:
+def is_refused(hu: Volume, vessels: Mapping[str, Volume], *, slice_mm: float) -> bool:
+    """Whether `lvo run` would refuse a scan: the call never sees such a map, so nothing is learnt from it."""
+    settings = CtaSettings()
+    bolus = measure_bolus(hu.array, vessels["artery"].array, vessels["vein"].array)
+    return slice_mm > settings.max_slice_mm or bolus is None or bolus.arterial_hu < settings.min_arterial_hu
+
+
+def stops_of_case(case: Case) -> tuple[tuple[Side, Site], ...]:
+    """Side and site of every occlusion of a synthetic case."""
     occlusions = () if case.head.occlusion is None else (case.head.occlusion, *case.head.further)
     return tuple((occlusion.side, occlusion.site) for occlusion in occlusions)
 
@@ -184,36 +212,51 @@ class _Table:
     case: NDArray[np.intp]
 
 
-def fit_call(cases: Sequence[CallCase], *, network: Manifest) -> tuple[CallHead, FitQuality]:
+def fit_call(
+    cases: Sequence[CallCase], *, network: Manifest, how: CallFit | None = None, local: str = ""
+) -> tuple[CallHead, FitQuality]:
     """Fit the detectors, and calibrate the highest of them.
 
     Args:
         cases: measured scans.
         network: manifest of the network that drew their maps.
+        how: penalty and folds; the defaults if omitted.
+        local: where the real ones among the cases come from, in words.
 
     Raises:
         InputError: too few cases with or without an occlusion to fit and to check.
     """
+    how = how or CallFit()
     tables = {name: _hemispheres(cases, name) for name in DETECTORS} | {"basilar": _basilars(cases)}
     for name, table in tables.items():
-        if min(table.y.sum(), (~table.y).sum()) < _FOLDS:
-            needed, found = f"at least {_FOLDS} cases with and without an occlusion", f"{table.y.sum()} and {(~table.y).sum()}"
+        if min(table.y.sum(), (~table.y).sum()) < how.folds:
+            needed, found = (
+                f"at least {how.folds} cases with and without an occlusion",
+                f"{table.y.sum()} and {(~table.y).sum()}",
+            )
             msg = f"the {name} detector needs {needed}, got {found}; give more seeds"
             raise InputError(msg)
-    left_out = {name: _cross_validated(cases, table, name) for name, table in tables.items()}
+    left_out = {name: _cross_validated(cases, table, name, how) for name, table in tables.items()}
     judged = np.array([case.covered or not case.stops for case in cases])
     highest = np.max([_highest_per_case(cases, left_out[name], name) for name in tables], axis=0)[judged]
     truth = np.array([case.covered for case in cases])[judged]
     slope, intercept, probability = _platt(highest, truth)
-    seeds = [case.seed for case in cases]
-    words = f"{len(cases)} synthetic scans, seeds {min(seeds)} to {max(seeds)}; {truth.mean():.0%} with an occlusion"
-    detectors = {name: _fit(table, FEATURES[name]) for name, table in tables.items()}
+    words = f"{_in_words(cases, local)}; {truth.mean():.0%} with an occlusion"
+    detectors = {name: _fit(table, FEATURES[name], how) for name, table in tables.items()}
     head = CallHead(network.sha256, words, **detectors, slope=round(slope, 5), intercept=round(intercept, 5))
     from sklearn.metrics import brier_score_loss, roc_auc_score
 
     aucs = {name: float(roc_auc_score(table.y, _of_rows(cases, left_out[name], table))) for name, table in tables.items()}
     quality = FitQuality(len(cases), aucs, float(roc_auc_score(truth, highest)), float(brier_score_loss(truth, probability)))
     return head, quality
+
+
+def _in_words(cases: Sequence[CallCase], local: str) -> str:
+    """How many scans of which kind; `lvo.train.reproduce` reads the seeds out of it."""
+    seeds = [case.seed for case in cases if case.family != LOCAL]
+    drawn = f"{len(seeds)} synthetic scans, seeds {min(seeds)} to {max(seeds)}" if seeds else ""
+    real = f"{len(cases) - len(seeds)} scans of {local or 'local manifests'}" if len(seeds) < len(cases) else ""
+    return " and ".join(filter(None, (drawn, real)))
 
 
 def _hemispheres(cases: Sequence[CallCase], name: Detector) -> _Table:
@@ -243,31 +286,31 @@ def _table(rows: Sequence[tuple[NDArray[np.float64], bool, int]]) -> _Table:
     return _Table(np.array(x), np.array(y, dtype=bool), np.array(case, dtype=np.intp))
 
 
-def _regression() -> "LogisticRegression":
+def _regression(inverse_penalty: float) -> "LogisticRegression":
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=_INVERSE_PENALTY, max_iter=2000)
+    return LogisticRegression(C=inverse_penalty, max_iter=2000)
 
 
-def _fit(table: _Table, names: tuple[str, ...]) -> Logistic:
+def _fit(table: _Table, names: tuple[str, ...], how: CallFit) -> Logistic:
     mean, scale = table.x.mean(axis=0), np.maximum(table.x.std(axis=0), 1e-2)
-    fitted = _regression().fit((table.x - mean) / scale, table.y)
+    fitted = _regression(how.inverse_penalty).fit((table.x - mean) / scale, table.y)
     rounded = [tuple(round(float(value), 5) for value in row) for row in (mean, scale, fitted.coef_[0])]
     return Logistic(names, rounded[0], rounded[1], rounded[2], round(float(fitted.intercept_[0]), 5))
 
 
-def _cross_validated(cases: Sequence[CallCase], table: _Table, name: str) -> list[Logistic]:
+def _cross_validated(cases: Sequence[CallCase], table: _Table, name: str, how: CallFit) -> list[Logistic]:
     """A detector per fold of cases, each fitted without the cases of its fold."""
-    fold = np.array([case.seed % _FOLDS for case in cases])[table.case]
-    kept = [fold != number for number in range(_FOLDS)]
-    return [_fit(_Table(table.x[keep], table.y[keep], table.case[keep]), FEATURES[name]) for keep in kept]
+    fold = np.array([case.seed % how.folds for case in cases])[table.case]
+    kept = [fold != number for number in range(how.folds)]
+    return [_fit(_Table(table.x[keep], table.y[keep], table.case[keep]), FEATURES[name], how) for keep in kept]
 
 
 def _highest_per_case(cases: Sequence[CallCase], folds: Sequence[Logistic], name: str) -> NDArray[np.float64]:
     """(cases,) the higher log odds of a case's places by the detector that never saw it."""
     out = []
     for case in cases:
-        detector = folds[case.seed % _FOLDS]
+        detector = folds[case.seed % len(folds)]
         places = (case.left, case.right) if name != "basilar" else (case.basilar,)
         out.append(max((detector.logit(place) for place in places if place is not None), default=-np.inf))
     return np.array(out)
@@ -277,7 +320,7 @@ def _of_rows(cases: Sequence[CallCase], folds: Sequence[Logistic], table: _Table
     """(rows,) log odds of every row by the detector that never saw its case."""
     out = np.empty(len(table.y))
     for n, (row, case) in enumerate(zip(table.x, table.case, strict=True)):
-        fold = folds[cases[case].seed % _FOLDS]
+        fold = folds[cases[case].seed % len(folds)]
         out[n] = ((row - np.array(fold.mean)) / np.array(fold.scale)) @ np.array(fold.weight) + fold.intercept
     return out
 

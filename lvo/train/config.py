@@ -13,6 +13,7 @@ from lvo.errors import ConfigError
 __all__ = [
     "DataSettings",
     "FitSettings",
+    "ManifestSettings",
     "NetworkSettings",
     "TrainConfig",
     "decode_config",
@@ -96,6 +97,21 @@ class DataSettings(_Section, frozen=True):
         return hashlib.sha256(msgspec.json.encode((box, self.rotation_deg, self.shift_mm, self.scale))).hexdigest()
 
 
+class ManifestSettings(_Section, frozen=True):
+    """Real scans that a run learns from, beside the synthetic ones or instead of them.
+
+    Args:
+        paths: manifests of `lvo data index`; their entries for training are learnt from, those for validation choose the
+            checkpoint. Relative to the folder that the command runs in.
+        share: part of the patches cut from them; 1 leaves the synthetic heads out.
+        about: what they were, with hash and licence; `lvo train` fills it in, so that checkpoint and model tell it.
+    """
+
+    paths: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    share: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 1.0
+    about: tuple[str, ...] = ()
+
+
 class NetworkSettings(_Section, frozen=True):
     """Size of the U-Net.
 
@@ -141,6 +157,8 @@ class FitSettings(_Section, frozen=True):
         precision: "bfloat16" halves the time on processors that have it; "float32" is exact. Weights are float32 in both.
         threads: processor threads of the network.
         workers: processes that prepare patches beside it.
+        patience: training ends when the validation has not been better for so many epochs; never, when left out.
+        mlflow: experiment of MLflow that is told what TensorBoard is told (needs lvo[mlflow]); none, when left out.
     """
 
     epochs: Count = 24
@@ -153,6 +171,8 @@ class FitSettings(_Section, frozen=True):
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     threads: Count = 2
     workers: Annotated[int, msgspec.Meta(ge=0)] = 1
+    patience: Count | msgspec.UnsetType = msgspec.UNSET
+    mlflow: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class TrainConfig(_Section, frozen=True):
@@ -161,6 +181,8 @@ class TrainConfig(_Section, frozen=True):
     Args:
         name: of the model.
         seed: of weights and patches.
+        manifests: real scans; none, when left out. (Keys that are left out do not enter the hash, so that runs of before there
+            were such keys keep theirs.)
     """
 
     name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")] = "arteries"
@@ -168,6 +190,7 @@ class TrainConfig(_Section, frozen=True):
     data: DataSettings = DataSettings()
     network: NetworkSettings = NetworkSettings()
     fit: FitSettings = FitSettings()
+    manifests: ManifestSettings | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         """Refuse patches that the levels cannot halve, and cubes whose half is less than one window."""

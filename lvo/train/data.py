@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from scipy import ndimage
 from torch.utils.data import Dataset
 
 from lvo.core.volume import AIR_HU
+from lvo.errors import InputError
 from lvo.infer.window import normalize, place_channels
 from lvo.synth.render import CLOT_CLASS, UNSURE_CLASS, VEIN_CLASS
 from lvo.train.config import TrainConfig
@@ -130,10 +132,14 @@ def augment(rng: Rng, hu: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingCrops:
-    """What a run learns from: crops of the atlas box, and cubes of tubes without anatomy (which may be none)."""
+    """What a run learns from: crops of the atlas box, cubes of tubes without anatomy, and crops of real scans.
+
+    Each may be none, but not all.
+    """
 
     box: Sequence[Crop]
     cubes: Sequence[Crop] = ()
+    real: Sequence[Crop] = ()
 
 
 class PatchDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -150,16 +156,18 @@ class PatchDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         self._n_patches = n_patches
         self._pools = tuple(
             [(crop, anchors(crop, np.random.default_rng((config.seed, n)))) for n, crop in enumerate(pool)]
-            for pool in (crops.box, crops.cubes)
+            for pool in (crops.box, crops.cubes, crops.real)
         )
+        if not self._pools[0] and not self._pools[2]:
+            msg = "there is nothing to learn from: no synthetic head and no real scan"
+            raise InputError(msg)
 
     def __len__(self) -> int:
         return self._n_patches
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         rng = np.random.default_rng((self._config.seed, 1_000_000, index))
-        box, cubes = self._pools
-        pool = cubes if cubes and rng.random() < self._config.data.tube_share else box
+        pool = self._pool(rng)
         crop, found = pool[rng.integers(len(pool))]
         size = self._config.fit.patch
         kind = str(rng.choice(list(_ANCHOR_SHARES), p=list(_ANCHOR_SHARES.values())))
@@ -172,3 +180,11 @@ class PatchDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         image = normalize(augment(rng, hu), self._config.network.window_hu) ** gamma
         place = place_channels(points_atlas_mm + rng.normal(0.0, _PLACE_ERROR_MM, 3))
         return torch.from_numpy(np.concatenate([image[np.newaxis], place])), torch.from_numpy(np.ascontiguousarray(classes))
+
+    def _pool(self, rng: Rng) -> list[tuple[Crop, dict[str, NDArray[np.int16]]]]:
+        """Where the next patch is cut from."""
+        box, cubes, real = self._pools
+        share = 0.0 if isinstance(self._config.manifests, msgspec.UnsetType) else self._config.manifests.share
+        if real and (not box or rng.random() < share):
+            return real
+        return cubes if cubes and rng.random() < self._config.data.tube_share else box

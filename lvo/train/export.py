@@ -27,7 +27,7 @@ from lvo.infer.manifest import (
 )
 from lvo.infer.session import open_model
 from lvo.infer.window import IMAGE_CHANNELS
-from lvo.train.config import TrainConfig
+from lvo.train.config import ManifestSettings, TrainConfig
 from lvo.train.fit import Checkpoint, crop_image, torch_runner
 from lvo.train.network import WithSoftmax, build_network, count_parameters
 from lvo.train.shards import render_crop
@@ -147,7 +147,7 @@ def _manifest(checkpoint: Checkpoint, name: str, path: Path, n_parameters: int) 
         output=OutputContract(channels=VESSEL_CLASSES),
         training=TrainingRecord(
             config_sha256=config.sha256,
-            data=_describe(config),
+            data="; ".join(filter(None, (_describe(config), checkpoint.start))),
             training_seeds=(config.data.training_seeds[0], config.data.training_seeds[1] - 1),
             validation_seeds=(config.data.validation_seeds[0], config.data.validation_seeds[1] - 1),
             steps=checkpoint.step,
@@ -159,11 +159,19 @@ def _manifest(checkpoint: Checkpoint, name: str, path: Path, n_parameters: int) 
 
 def _describe(config: TrainConfig) -> str:
     """What the network was shown, in words."""
+    if isinstance(config.manifests, ManifestSettings):
+        real = f"real scans ({config.manifests.share:.0%} of the patches): {'; '.join(config.manifests.about)}"
+        return real if config.manifests.share == 1.0 else f"{real}; synthetic: {_synthetic(config)}"
+    return f"synthetic only: {_synthetic(config)}"
+
+
+def _synthetic(config: TrainConfig) -> str:
+    """The synthetic part of the data."""
     if config.data.kind == "tubes":
-        return "synthetic only: random tubes, no anatomy"
+        return "random tubes, no anatomy"
     drawn = " and ".join(config.data.topologies)
     tubes = f"{config.data.tube_share:.0%} of the patches random tubes"
-    return f"synthetic only: scanned digital heads with disease and hard negatives, arteries {drawn}; {tubes}"
+    return f"scanned digital heads with disease and hard negatives, arteries {drawn}; {tubes}"
 
 
 def _check_parity(network: torch.nn.Module, config: TrainConfig, folder: Path) -> float:
@@ -210,7 +218,7 @@ Tells {", ".join(manifest.output.channels[1:])} apart on CT angiograms of the he
 | training configuration | sha256 {training.config_sha256} |
 | model file | sha256 {manifest.sha256} |
 
-## Measured on synthetic validation heads
+## Measured on {_validated_on(training.data)}
 They chose the checkpoint, so these figures are optimistic.
 
 | metric | value |
@@ -218,8 +226,20 @@ They chose the checkpoint, so these figures are optimistic.
 {rows}
 
 ## Limits
-- It never saw a patient. How well it does on real scans is not known; check it on your own before you rely on anything.
+- {_never_saw(training.data)} Check it on your own scans before you rely on anything.
 - Not trained on: haemorrhage, tumours, children, vascular malformations, stents.
 - Veins are told from arteries by form, place and brightness; in late phases they are confused more often.
 - Vessels at the inner table and inside bone (petrous and cavernous carotid) are the least certain.
 """
+
+
+def _validated_on(data: str) -> str:
+    """What chose the checkpoint."""
+    return "synthetic validation heads" if data.startswith("synthetic only") else "the validation scans of the manifests"
+
+
+def _never_saw(data: str) -> str:
+    """Whether it ever saw a patient, and what that means."""
+    if data.startswith("synthetic only"):
+        return "It never saw a patient. How well it does on real scans is not known."
+    return "It learnt from real scans under the licences above, which may bind the model too. A few scans are no validation."

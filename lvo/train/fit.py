@@ -19,6 +19,7 @@ from lvo.errors import InputError, UsageError
 from lvo.infer.window import normalize, place_channels, sliding_window
 from lvo.train.config import TrainConfig, decode_config, encode_config
 from lvo.train.data import PatchDataset, TrainingCrops
+from lvo.train.logs import open_log
 from lvo.train.loss import vessel_loss
 from lvo.train.metrics import decided, score
 from lvo.train.network import WithSoftmax, build_network
@@ -36,9 +37,10 @@ epoch, and once preferred a checkpoint that was worse on other heads."""
 
 @dataclass(slots=True)
 class Checkpoint:
-    """The state of a run after an epoch."""
+    """The state of a run after an epoch; `start` tells what weights it started from, empty for random ones."""
 
     config: TrainConfig
+    start: str = ""
     epoch: int = 0
     step: int = 0
     elapsed_s: float = 0.0
@@ -123,11 +125,12 @@ def fit(
     out: Path,
     *,
     resume: bool = False,
+    start: Checkpoint | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Checkpoint:
     """Train until the epochs or the minutes are used up.
 
-    Writes `last.pt` and `best.pt` after each epoch and a TensorBoard log beside them.
+    Writes `last.pt` and `best.pt` after each epoch and the logs (`lvo.train.logs`) beside them.
 
     Args:
         config: of the run.
@@ -135,13 +138,15 @@ def fit(
         validation: crops that choose the checkpoint; without any the last one is the best.
         out: folder, made when missing.
         resume: continue `last.pt` in that folder. Without a time limit the result is the same as that of an unbroken run.
+        start: a run whose weights are the first ones of this run; only they are taken, its network must have the same shape.
         progress: told a line after each epoch.
 
     Returns:
         The best checkpoint.
 
     Raises:
-        UsageError: `last.pt` was trained with another configuration, or is there though `resume` was not asked for.
+        UsageError: `last.pt` was trained with another configuration, or is there though `resume` was not asked for; or the
+            network of `start` has another shape.
         InputError: there is no checkpoint to resume.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -150,42 +155,52 @@ def fit(
         msg = f"[fit] batch = {config.fit.batch} cannot be shared by {team.size} processes: make it a multiple"
         raise UsageError(msg)
     torch.set_num_threads(max(1, config.fit.threads // team.size))
-    state = _start(config, out, resume=resume)
+    state = _state(config, out, resume=resume, start=start)
     network = build_network(config.network, seed=config.seed).to(team.device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.fit.learning_rate, weight_decay=config.fit.weight_decay)
-    if state.step:
+    if state.network:
         network.load_state_dict(state.network)
+    if state.optimizer:
         optimizer.load_state_dict(state.optimizer)
     data = PatchDataset(training, config, config.fit.epochs * config.fit.steps_per_epoch * config.fit.batch)
-    from torch.utils.tensorboard import SummaryWriter
-
     shared = team.sharing(network)
-    with SummaryWriter(str(out / "tensorboard")) as log:
-        while state.epoch < config.fit.epochs and not _time_is_up(config, state.elapsed_s):
+    with open_log(out, config, leads=team.leads) as log:
+        while not _is_over(state, team.agree(_epochs_since_best(state, out) if team.leads else 0.0)):
             loss = _run_epoch(shared, optimizer, data, state, team)
             state.epoch += 1
-            if not team.leads:
-                state.elapsed_s = team.agree(state.elapsed_s)
-                continue
-            started_s = time.monotonic()
-            state.metrics = {"loss": loss, **validate(network, validation, config)}
-            state.elapsed_s = team.agree(state.elapsed_s + time.monotonic() - started_s)
-            state.network, state.optimizer = network.state_dict(), optimizer.state_dict()
-            for name, value in state.metrics.items():
-                log.add_scalar(name, value, state.step)
-            _keep(state, out)
-            progress(_line(state))
+            if team.leads:
+                started_s = time.monotonic()
+                state.metrics = {"loss": loss, **validate(network, validation, config)}
+                state.elapsed_s += time.monotonic() - started_s
+                state.network, state.optimizer = network.state_dict(), optimizer.state_dict()
+                log(state.metrics, state.step)
+                _keep(state, out)
+                progress(_line(state))
+            state.elapsed_s = team.agree(state.elapsed_s)  # the others wait here until the checkpoints are written
     return load_checkpoint(out / BEST)
 
 
-def _start(config: TrainConfig, out: Path, *, resume: bool) -> Checkpoint:
-    """A fresh state, or that of the interrupted run."""
+def _is_over(state: Checkpoint, since_best: float) -> bool:
+    """Whether epochs, minutes or patience are used up."""
+    fitting = state.config.fit
+    worn_out = isinstance(fitting.patience, int) and since_best >= fitting.patience
+    return state.epoch >= fitting.epochs or _time_is_up(state.config, state.elapsed_s) or worn_out
+
+
+def _epochs_since_best(state: Checkpoint, out: Path) -> float:
+    """How long ago the best checkpoint of this run was made."""
+    best = out / BEST
+    return float(state.epoch - load_checkpoint(best).epoch) if state.epoch and best.exists() else 0.0
+
+
+def _state(config: TrainConfig, out: Path, *, resume: bool, start: Checkpoint | None) -> Checkpoint:
+    """A fresh state, one with the weights of another run, or that of the interrupted run."""
     last = out / LAST
     if not resume:
         if last.exists():
             msg = f"{last} is there already: continue it with --resume, or choose another folder"
             raise UsageError(msg)
-        return Checkpoint(config)
+        return Checkpoint(config) if start is None else _with_weights_of(start, config)
     state = load_checkpoint(last)
     if state.config != config:
         msg = (
@@ -193,6 +208,18 @@ def _start(config: TrainConfig, out: Path, *, resume: bool) -> Checkpoint:
         )
         raise UsageError(msg)
     return state
+
+
+def _with_weights_of(start: Checkpoint, config: TrainConfig) -> Checkpoint:
+    """A fresh state whose weights are those of another run."""
+    if (start.config.network.channels, start.config.network.residual) != (config.network.channels, config.network.residual):
+        msg = f"the network to start from has channels {start.config.network.channels}, this run {config.network.channels}"
+        raise UsageError(msg + "; make [network] the same")
+    before = f", which {start.start}" if start.start else ""
+    if start.start and not start.step:  # a model read back: it tells what it is
+        return Checkpoint(config, start=f"started from {start.start}", network=start.network)
+    told = f"started from the weights of run {start.config.sha256[:12]} after {start.step} steps{before}"
+    return Checkpoint(config, start=told, network=start.network)
 
 
 def _time_is_up(config: TrainConfig, elapsed_s: float) -> bool:

@@ -11,7 +11,7 @@ __all__ = ["vessel_loss"]
 _TREES = slice(1, 1 + len(ARTERY_TREES))
 _VESSEL_WEIGHT = 3.0
 """Of a vessel voxel where vessel is told from background: vessels fill one voxel in a hundred, and a missed one weighs more."""
-_NAMES = [0.0, *[1.0] * len(ARTERY_TREES), 1.0, 3.0, 1.0]
+_NAMES = [0.0, *[1.0] * len(ARTERY_TREES), 1.0, 8.0, 1.0]
 _NAMES_SHARE = 0.5
 """Weight of a vessel voxel where its name is told, by class, `ANY_ARTERY` last: clots are a hundred times rarer than arteries.
 Names have a mean of their own over the vessels: in one mean over all voxels the background leaves nothing to tell veins and

@@ -23,7 +23,7 @@ from lvo.synth.cropped import RegistrationError, scan_case
 from lvo.train.config import DataSettings
 from lvo.train.tubes import tube_patch
 
-__all__ = ["Crop", "Kind", "ensure_crops", "load_crop", "render_crop", "save_crop", "shard_path"]
+__all__ = ["Crop", "Kind", "ensure_crops", "load_crop", "place_of", "render_crop", "save_crop", "shard_path"]
 
 
 Kind: TypeAlias = Literal["cases", "tubes", "cubes"]
@@ -62,7 +62,7 @@ def render_crop(seed: int, settings: DataSettings, kind: Kind) -> Crop:
             box_atlas_mm=(settings.low_atlas_mm, settings.high_atlas_mm),
             error=RegistrationError(settings.rotation_deg, settings.shift_mm, settings.scale),
         )
-        return Crop(scanned.hu.array, scanned.classes.array, *_place(scanned.hu.grid, scanned.pose))
+        return Crop(scanned.hu.array, scanned.classes.array, *place_of(scanned.hu.grid, scanned.pose))
     rng = np.random.default_rng(seed)
     shape = (settings.tube_edge,) * 3 if kind == "cubes" else settings.shape_kji
     hu, classes = tube_patch(rng, (shape[0], shape[1], shape[2]), settings.spacing_mm)
@@ -71,7 +71,7 @@ def render_crop(seed: int, settings: DataSettings, kind: Kind) -> Crop:
     return Crop(np.round(hu).astype(np.int16), classes, corner, np.full(3, settings.spacing_mm))
 
 
-def _place(grid: Grid, pose: HeadPose) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def place_of(grid: Grid, pose: HeadPose) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Corner and steps of a crop in the atlas, whose axes it follows."""
     corner, further = pose.to_atlas_mm(grid.to_lps_mm([(0, 0, 0), (1, 1, 1)]))
     return corner, further - corner

@@ -100,6 +100,16 @@ def test_only_a_seen_onset_counts_for_onset_to_puncture(log):
     assert (found.n, found.value) == (1, 200.0)
 
 
+def test_the_time_of_the_program_runs_from_the_first_image(log):
+    """As the node writes it: when the first image of a study came, and when its result went out, under one pseudonym."""
+    for k, minutes in enumerate((3.0, 4.0, 8.0)):
+        log.add(f"1.2.840.{k}", "first_image_in", 0)
+        log.add(f"1.2.840.{k}", "result_out", minutes, call="suspected")
+    log.add("1.2.840.9", "first_image_in", 0)
+    found = estimate(cases_of(log.events), INTERVALS["image_result"])
+    assert (found.n, found.value, found.unknown) == (3, 4.0, 1)
+
+
 def test_missing_and_impossible_times_are_counted_and_not_used(log):
     log.add("backwards", "arrival", 60)
     log.add("backwards", "door_out", 0)

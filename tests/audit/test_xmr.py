@@ -115,6 +115,14 @@ def test_a_share_has_no_limits_beyond_0_and_1():
     assert (chart.low, chart.high) == (0.0, 1.0)
 
 
+def test_everyday_zeros_of_a_rare_share_are_no_signal():
+    """2 % that cannot be judged, 30 results a point: most points are 0, and half-way to a limit cut at 0 lies above them."""
+    rng = np.random.default_rng(3)
+    shown = [{signal.rule for signal in chart_of(rng.binomial(30, 0.02, 24) / 30, ceiling=1.0).signals} for _ in range(100)]
+    assert sum(SHORT in rules for rules in shown) <= 15
+    assert SHORT in {signal.rule for signal in chart_of([0.0, 0.02] * 10 + [0.2, 0.2, 0.2, 0.2], ceiling=1.0).signals}
+
+
 @pytest.mark.parametrize("values", [[], [1.0], [1.0, float("nan")]])
 def test_a_series_that_is_none_is_refused(values):
     with pytest.raises(ValueError, match="at least two finite values"):

@@ -48,3 +48,23 @@ def test_it_says_what_to_install(monkeypatch):
         CliRunner().invoke(
             command_line._lvo, ["evaluate", "--set", "cta", "--out", "OUT"], standalone_mode=False, catch_exceptions=False
         )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param(["--set", "cta", "--reference", "T.csv"], "got --set and --reference", id="two ways"),
+        pytest.param(["--set", "cta", "--per-week", "3"], "--per-week does not go with --set", id="an option of another way"),
+        pytest.param(["R", "--set", "cta"], "RESULTS does not go with --set", id="results without a table"),
+        pytest.param(["--reference", "T.csv", "--cases", "1:2"], "--cases does not go with --reference", id="cases of a table"),
+        pytest.param(["--reference", "T.csv"], "--reference needs RESULTS", id="a table without results"),
+        pytest.param(["--reproduce", "M", "--cache", "C"], "--cache does not go with --reproduce", id="a cache of a card"),
+        pytest.param(["R", "--reference", "T.csv", "--prevalence", "1"], "0.0<x<1.0", id="everybody has one"),
+    ],
+)
+def test_the_ways_of_evaluating_are_not_mixed(tmp_path, monkeypatch, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    shown = CliRunner().invoke(command_line._lvo, ["evaluate", *arguments, "--out", "OUT"])
+    assert shown.exit_code == 2
+    assert says in shown.output
+    assert list(tmp_path.iterdir()) == []

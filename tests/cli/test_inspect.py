@@ -50,6 +50,61 @@ def test_the_table_names_role_geometry_and_reason(study):
         assert text in done.stdout
 
 
+def _angiogram(study, folder):
+    """A copy of the angiogram, its files in the order of their positions."""
+    folder.mkdir()
+    files = []
+    for path in study.iterdir():
+        header = pydicom.dcmread(path)
+        if header.SeriesNumber == 3:
+            header.save_as(folder / path.name)
+            files.append((float(header.ImagePositionPatient[2]), folder / path.name))
+    return [path for _, path in sorted(files)]
+
+
+def test_places_are_told_where_there_are_several_and_fit_a_narrow_terminal(study, tmp_path):
+    """A second, thicker angiogram: which is used, which comes second and why; no line is wider than the terminal."""
+    folder = tmp_path / "s"
+    _angiogram(study, folder)
+    grid = Grid.from_axes((34, 6, 5), (3.0, 2.0, 3.0), origin_lps_mm=(1.0, 2.0, 3.0))
+    volume = Volume(np.zeros(grid.shape_kji, np.float32), grid, Quantity.HU)
+    thick = SeriesHeader(StudyHeader("inspect"), 7, "CTA 3.0", start_s=180.0, contrast_agent="Iohexol")
+    write_ct_series(volume, folder, thick)
+    said = _inspect(folder).stdout
+    assert "yes, 1 of 2" in said
+    assert "7: contrast agent recorded, 3 mm slices" in said
+    assert "series 3 is preferred for thinner slices" in said
+    environment = dict(os.environ) | {"PYTHONPATH": str(ROOT), "COLUMNS": "80", "FORCE_COLOR": "1", "TERM": "dumb"}
+    code = "from lvo.cli import main; main()"
+    command = [sys.executable, "-c", code, "inspect", str(folder)]
+    narrow = subprocess.run(command, capture_output=True, text=True, env=environment, check=False).stdout
+    assert max(len(line) for line in narrow.splitlines()) <= 80
+
+
+def test_a_file_cut_short_is_seen_without_its_pixels(study, tmp_path):
+    files = _angiogram(study, tmp_path / "s")
+    files[40].write_bytes(files[40].read_bytes()[:-20])
+    (row,) = json.loads(_inspect(tmp_path / "s", "--json").stdout)[0]["series"]
+    assert "but 1 of 100 image files is cut short: send the series again" in row["reason"]
+    assert (row["used"], row["sound"]) == (True, False)
+    shown = _inspect(tmp_path / "s").stdout
+    assert "CT angiogram: series 3, WHICH CANNOT BE USED: see its reason" in shown
+    assert "cannot be" in next(line for line in shown.splitlines() if "CTA 1.0" in line)
+    assert "CANNOT" not in _inspect(study).stdout
+
+
+def test_exchanged_positions_are_seen_by_the_count_of_the_scanner(study, tmp_path):
+    files = _angiogram(study, tmp_path / "s")
+    first, second = pydicom.dcmread(files[30]), pydicom.dcmread(files[70])
+    first.ImagePositionPatient, second.ImagePositionPatient = second.ImagePositionPatient, first.ImagePositionPatient
+    first.save_as(files[30])
+    second.save_as(files[70])
+    (row,) = json.loads(_inspect(tmp_path / "s", "--json").stdout)[0]["series"]
+    assert row["used"], "a hint, no refusal"
+    assert "but the scanner counted slices 31, 71 elsewhere: positions may be exchanged" in row["reason"]
+    assert "exchanged" not in _inspect(study).stdout
+
+
 def test_json_has_every_series(study):
     """Machine-readable, nothing else on stdout."""
     done = _inspect(study, "--json")
@@ -62,8 +117,8 @@ def test_json_has_every_series(study):
 
 
 def test_rank_and_points_are_told(study):
-    """In words in the table, by property in JSON."""
-    assert "1 of 1, 9.8 points" in _inspect(study).stdout
+    """The reason in words, points by property in JSON."""
+    assert "3: chosen: contrast agent recorded" in _inspect(study).stdout
     row = json.loads(_inspect(study, "--json").stdout)[0]["series"][1]
     assert (row["number"], row["rank"], row["ranked"]) == (3, 1, 1)
     assert row["points"] == {"slices": 3.0, "contrast": 4.0, "kernel": 1.5, "coverage": 1.25, "phase": 0.0, "original": 0.0}

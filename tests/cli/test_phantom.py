@@ -155,7 +155,7 @@ def test_a_run_that_dies_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_a_layout_nobody_knows_is_refused_before_anything_is_drawn(tmp_path):
-    with pytest.raises(UsageError, match="there are plain, ge-cine, ge-shuttle, siemens"):
+    with pytest.raises(UsageError, match="there are plain, ge-cine, ge-shuttle, ge-enhanced, siemens,"):
         phantom("ctp", tmp_path / "out", "--layout", "acme")
     assert not (tmp_path / "out").exists()
 

@@ -54,7 +54,7 @@ def test_nothing_judged_is_said_so_without_an_angiogram(report):
 
 def test_perfusion_alone_is_an_answer(report):
     shown = text(replace(report, cta=NO_CTA))
-    assert "CTA        not analysed: no CT angiogram in the study" in shown
+    assert "CTA        not analysed, nothing is said about an occlusion: no CT angiogram in the study" in shown
     assert "COULD NOT" not in shown
 
 

@@ -16,7 +16,10 @@ FITTING = {
         "core_ml": 20.0, "mismatch_ml": 60.0, "mismatch_ratio": 4.0,
     },
     "DAWN": {"onset_to_imaging_h": 12, "age": 70, "nihss": 14, "pre_mrs": 0, "site": "M1", "core_ml": 20.0},
-    "EXTEND": {"onset_to_imaging_h": 6, "anticoagulation": "none", "core_ml": 20.0, "mismatch_ml": 60.0, "mismatch_ratio": 4.0},
+    "EXTEND": {
+        "onset_to_imaging_h": 6, "age": 70, "nihss": 14, "pre_mrs": 0, "anticoagulation": "none", "core_ml": 20.0,
+        "mismatch_ml": 60.0, "mismatch_ratio": 4.0,
+    },
     "SWIFT PRIME": {
         "onset_to_imaging_h": 3, "age": 70, "nihss": 14, "pre_mrs": 0, "site": "ICA-T", "core_ml": 20.0,
         "tmax10_ml": 30.0, "mismatch_ml": 60.0, "mismatch_ratio": 4.0,
@@ -24,8 +27,8 @@ FITTING = {
     "SELECT2": {"onset_to_imaging_h": 12, "age": 70, "nihss": 14, "pre_mrs": 0, "site": "M1", "aspects": 9, "core_ml": 90.0},
     "ANGEL-ASPECT": {"onset_to_imaging_h": 9, "age": 70, "nihss": 14, "pre_mrs": 0, "site": "M1", "aspects": 9, "core_ml": 90},
     "RESCUE-Japan LIMIT": {"onset_to_imaging_h": 3, "age": 70, "nihss": 14, "pre_mrs": 0, "site": "M1", "aspects": 4},
-    "TENSION": {"onset_to_imaging_h": 9, "age": 70, "site": "M1", "aspects": 4},
-    "LASTE": {"onset_to_imaging_h": 3, "age": 70, "site": "M1", "aspects": 1},
+    "TENSION": {"onset_to_imaging_h": 9, "age": 70, "nihss": 14, "pre_mrs": 0, "site": "M1", "aspects": 4},
+    "LASTE": {"onset_to_imaging_h": 3, "age": 70, "nihss": 14, "pre_mrs": 0, "site": "M1", "aspects": 1},
     "NICE NG128: within 6 hours": {"onset_to_imaging_h": 3, "site": "M1"},
     "National Clinical Guideline 2023: 6 to 24 hours": {"onset_to_imaging_h": 9, "site": "M1", "aspects": 4},
 }  # fmt: skip
@@ -48,18 +51,27 @@ BOUNDARIES = [
     ("EXTEND", "core_ml", [(69.9, True), (70, False)]),
     ("EXTEND", "mismatch_ml", [(10, False), (10.1, True)]),
     ("EXTEND", "mismatch_ratio", [(1.2, False), (1.21, True)]),
+    ("EXTEND", "nihss", [(3, False), (4, True), (26, True), (27, False)]),
+    ("EXTEND", "pre_mrs", [(1, True), (2, False)]),
     ("SWIFT PRIME", "onset_to_imaging_h", [(5.9, True), (6, False)]),
     ("SWIFT PRIME", "nihss", [(7, False), (8, True), (29, True), (30, False)]),
     ("SWIFT PRIME", "core_ml", [(50, True), (50.1, False)]),
     ("SWIFT PRIME", "tmax10_ml", [(100, True), (100.1, False)]),
+    ("SWIFT PRIME", "mismatch_ratio", [(1.8, False), (1.81, True)]),
     ("SELECT2", "core_ml", [(49.9, False), (50, True), (250, True)]),
     ("SELECT2", "age", [(85, True), (86, False)]),
     ("SELECT2", "onset_to_imaging_h", [(0, True), (24, True), (24.1, False)]),
     ("ANGEL-ASPECT", "core_ml", [(69.9, False), (70, True), (100, True), (100.1, False)]),
     ("ANGEL-ASPECT", "nihss", [(5, False), (6, True), (30, True), (31, False)]),
     ("RESCUE-Japan LIMIT", "aspects", [(2, False), (3, True), (5, True), (6, False)]),
+    ("ANGEL-ASPECT", "site", [("ICA-T", True), ("M1", True), ("ICA", None), ("M2", False)]),
+    ("TENSION", "nihss", [(0, True), (25, True), (26, False)]),
+    ("TENSION", "pre_mrs", [(2, True), (3, False)]),
     ("TENSION", "aspects", [(2, False), (3, True), (5, True), (6, False)]),
     ("LASTE", "aspects", [(0, True), (5, True), (6, False)]),
+    ("LASTE", "nihss", [(5, False), (6, True)]),
+    ("LASTE", "pre_mrs", [(1, True), (2, False)]),
+    ("LASTE", "site", [("ICA-T", True), ("M2", None), ("BA", False)]),
     ("National Clinical Guideline 2023: 6 to 24 hours", "aspects", [(2, False), (3, True), (10, True)]),
 ]
 
@@ -69,7 +81,7 @@ MINUTES = [
     ("EXTEND", [(269, False), (270, True), (540, True), (541, False)]),
     ("SWIFT PRIME", [(359, True), (360, False)]),
     ("SELECT2", [(0, True), (1440, True), (1441, False)]),
-    ("ANGEL-ASPECT", [(0, True), (1440, True), (1441, False)]),
+    ("ANGEL-ASPECT", [(359, False), (360, True), (1440, True), (1441, False)]),
     ("RESCUE-Japan LIMIT", [(360, True), (361, None), (1440, None), (1441, False)]),
     ("TENSION", [(720, True), (721, False)]),
     ("LASTE", [(390, True), (391, False)]),
@@ -150,6 +162,24 @@ def test_dawn_groups(age, nihss, core_ml, met):
 def test_large_core_by_either_measure(aspects, core_ml, met):
     """One known and met is enough; one unknown keeps it open; both known and not met is no."""
     assert one("SELECT2", {**FITTING["SELECT2"], "aspects": aspects, "core_ml": core_ml}).met is met
+
+
+@pytest.mark.parametrize(("aspects", "hours", "core_ml", "met"), [
+    (4, 1, None, True), (2, 1, 80, True), (2, 1, 60, False), (8, 5.99, 80, False), (8, 6, 80, True),
+    (None, 6, 80, True), (None, 5.99, 80, None), (None, 12, 101, None), (8, 12, 101, False),
+])  # fmt: skip
+def test_angel_aspect_takes_volume_with_any_aspects_only_from_six_hours(aspects, hours, core_ml, met):
+    facts = {"aspects": aspects, "onset_to_imaging_h": hours, "core_ml": core_ml}
+    assert one("ANGEL-ASPECT", FITTING["ANGEL-ASPECT"] | facts).met is met
+
+
+@pytest.mark.parametrize(
+    ("age", "aspects", "met"), [(79, 0, True), (80, 2, False), (80, 3, None), (80, 4, True), (95, 6, False), (None, 4, True)]
+)
+def test_laste_has_a_lower_limit_from_80_years(age, aspects, met):
+    """Registry and protocol disagree on ASPECTS 3: that is left open."""
+    criterion = one("LASTE", FITTING["LASTE"] | {"age": age, "aspects": aspects})
+    assert criterion.checks[-1].met is met
 
 
 @pytest.mark.parametrize("name", FITTING)
@@ -233,9 +263,9 @@ def test_every_rule_has_source_date_and_status():
             for condition in (c for group in check.alternatives for c in group if c.key):
                 assert condition.key in KEYS
                 assert set(condition.one_of) <= {"none", *map(str, Site)}
-    swift = one("SWIFT PRIME", {})
-    assert "to be verified" in swift.source
-    assert "not judged here" in swift.source
+    extend = one("EXTEND", {})
+    assert "to be verified" in extend.source
+    assert "not judged here" in extend.source
 
 
 @pytest.mark.parametrize(
@@ -280,4 +310,6 @@ def test_an_unverified_rule_is_shown_as_such():
     for rule in packaged_rules():
         assert shown[rule.name].status == rule.status
         assert all(doubt in shown[rule.name].source for doubt in rule.unverified)
-    assert {name for name, row in shown.items() if row.status == "verified"} == {"DEFUSE 3", "DAWN", "SELECT2"}
+    assert {name for name, row in shown.items() if row.status == "verified"} == {
+        "DEFUSE 3", "DAWN", "SWIFT PRIME", "SELECT2", "ANGEL-ASPECT", "TENSION",
+    }  # fmt: skip

@@ -62,6 +62,6 @@ def plain_head() -> CallHead:
         return Logistic(tuple(weight), (0.0,) * len(weight), (1.0,) * len(weight), tuple(weight.values()), -4.0)
 
     return CallHead(
-        "test", "nothing", siphon=on(siphon_gap_cm=8.0), stem=on(trunk_gap_cm=8.0), m2=on(branch_gap_cm=8.0, trunk_gap_cm=-8.0),
-        basilar=on(gap_cm=8.0), slope=1.0, intercept=0.0,
+        "test", "nothing", siphon=on(siphon_gap_cm=8.0), stem=on(trunk_gap_cm=8.0),
+        m2=on(branch_cut_off=8.0, trunk_gap_cm=-8.0), basilar=on(gap_cm=8.0), slope=1.0, intercept=0.0,
     )  # fmt: skip

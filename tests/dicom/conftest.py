@@ -15,7 +15,8 @@ from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittle
 
 from lvo.core.study import InstanceRef, SeriesRef
 
-_SHARED = ("writing", "scene", *(f"conditions/{name}" for name in ("files", "series", "geometry", "times", "pixels")))
+_CONDITIONS = ("files", "series", "geometry", "times", "pixels")
+_SHARED = ("writing", "scene", "ai_results", *(f"conditions/{name}" for name in _CONDITIONS))
 
 
 def _share(relative: str) -> None:

@@ -1,15 +1,18 @@
 """Files of a study arrive in any order, twice, cut, altered, mixed with others: never a crash, and never a wrong volume."""
 
+import io
 import shutil
 import tempfile
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from lvo_tests_dicom_scene import Scene, field_hu
+from pydicom.uid import JPEGLSLossless, RLELossless
 
 from lvo.dicom.index import open_studies
 from lvo.dicom.load import load_volume
@@ -31,7 +34,34 @@ def _originals() -> list[bytes]:
         return [path.read_bytes() for path in scene.series(scene.stack(N_SLICES, STEP_MM), tags={"SliceThickness": "8"})]
 
 
+def _stored_otherwise(content: bytes, n: int) -> list[bytes]:
+    """The same slice, its pixels packed, or in steps of half a unit from another zero."""
+    made = []
+    for change in (_rle, _jpeg_ls, _rescaled):
+        image = pydicom.dcmread(io.BytesIO(content))
+        change(image, n)
+        buffer = io.BytesIO()
+        image.save_as(buffer)
+        made.append(buffer.getvalue())
+    return made
+
+
+def _rle(image, _n):
+    image.compress(RLELossless, generate_instance_uid=False)
+
+
+def _jpeg_ls(image, _n):
+    image.compress(JPEGLSLossless, generate_instance_uid=False)
+
+
+def _rescaled(image, n):
+    stored = np.frombuffer(image.PixelData, "<u2").astype(int)
+    image.RescaleSlope, image.RescaleIntercept = 0.5, -1024 - 3 * n
+    image.PixelData = (2 * (stored + 3 * n)).astype("<u2").tobytes()
+
+
 SLICES = _originals()
+OTHERWISE = [_stored_otherwise(content, n) for n, content in enumerate(SLICES)]
 STUDY, OTHER_STUDY = b"1.2.826.0.1.3680043.8.498.501", b"1.2.826.0.1.3680043.8.498.777"
 INTERCEPT = SLICES[0].index(b"\x28\x00\x52\x10")
 
@@ -70,6 +100,20 @@ class Assembly(RuleBasedStateMachine):
     @rule(n=st.integers(0, N_SLICES - 1))
     def slice_arrives(self, n):
         self._put(SLICES[n])
+
+    @rule(n=st.integers(0, N_SLICES - 1), how=st.integers(0, len(OTHERWISE[0]) - 1))
+    def slice_stored_otherwise(self, n, how):
+        self._put(OTHERWISE[n][how])
+
+    @rule(missing=st.integers(0, N_SLICES - 1), how=st.integers(0, len(OTHERWISE[0]) - 1))
+    def whole_series_but_one_that_is_stored_otherwise(self, missing, how):
+        for n, content in enumerate(SLICES):
+            self._put(OTHERWISE[n][how] if n == missing else content)
+
+    @rule(n=st.integers(0, N_SLICES - 1), rows=st.sampled_from([0, 1, 23, 25, 5000, 65535]))
+    def slice_whose_header_lies_about_its_size(self, n, rows):
+        at = SLICES[n].index(b"\x28\x00\x10\x00US")  # Rows
+        self._put(SLICES[n][: at + 8] + rows.to_bytes(2, "little") + SLICES[n][at + 10 :])
 
     @rule(n=st.integers(0, N_SLICES - 1))
     def slice_of_another_study(self, n):
@@ -116,9 +160,11 @@ class Assembly(RuleBasedStateMachine):
     def _check(self, series) -> None:
         try:
             volume = load_volume(series).volume
+            whole = load_volume(series, whole_hu=True).volume.array
         except InputError as error:
             _check(error)
             return
+        np.testing.assert_array_equal(whole, np.rint(volume.array))
         points = volume.grid.to_lps_mm(np.moveaxis(np.indices(volume.grid.shape_kji), 0, -1))
         scanned = volume.array[:, :-3]  # the last rows are those that `slice_with_other_pixels` alters
         np.testing.assert_allclose(scanned, field_hu(points)[:, :-3], atol=1.0)

@@ -52,12 +52,16 @@ def _try(expected: Expected, folder: Path) -> Seen:
 
 
 def _load(found, role, expected):
-    """Load what was chosen, compare every voxel with the field, answer the notes."""
+    """Load what was chosen, compare every voxel with the field, in float32 and int16, answer the notes."""
     if role is Role.CTP:
         loaded = load_time_series(found.ctp)
         array, grid, times_s = loaded.series.array, loaded.series.grid, loaded.series.times_s
     else:
-        loaded = load_volume(found.cta or found.ncct, allow_uneven=role is Role.NCCT)
+        series, uneven = found.cta or found.ncct, role is Role.NCCT
+        loaded = load_volume(series, allow_uneven=uneven)
+        whole = load_volume(series, allow_uneven=uneven, whole_hu=True)
+        np.testing.assert_allclose(whole.volume.array, loaded.volume.array, atol=1.0)
+        assert (whole.volume.array.dtype, whole.notes) == (np.int16, loaded.notes)
         array, grid, times_s = loaded.volume.array[None], loaded.volume.grid, np.zeros((1, 1))
     points = grid.to_lps_mm(np.moveaxis(np.indices(grid.shape_kji), 0, -1))
     expected_hu = field_hu(points, times_s[:, :, None, None])

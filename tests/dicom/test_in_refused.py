@@ -1,7 +1,10 @@
 """An angiogram that is there but cannot be used: not assessable with its numbers, never absent."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
+from lvo_tests_dicom_scene import Scene
 
 from lvo.config import Config
 from lvo.core.outcome import Absent, NotAssessable
@@ -52,6 +55,7 @@ def test_a_thin_angiogram_passes_and_none_at_all_is_absent(writer, make_column):
     [
         pytest.param(1, 0.8, {"SliceThickness": 0.8}, "1 image position", id="one slice"),
         pytest.param(3, 0.8, {"SliceThickness": 1.0}, "only 3 slices that cover 2 mm", id="three slices"),
+        pytest.param(5, 0.8, {"SliceThickness": 1.0}, "only 5 slices that cover 4 mm", id="five slices"),
         pytest.param(60, 0.8, {"SliceThickness": 1.0, "ContrastBolusAgent": ""}, "60 slices that cover 48 mm", id="a third"),
         pytest.param(4, 40.0, {"SliceThickness": 0.8}, "only 4 slices", id="a few from all over the head"),
     ],
@@ -90,3 +94,24 @@ def test_a_source_image_that_went_away_is_not_named(tmp_path):
     with pytest.raises(InputError, match="cannot be read again") as caught:
         read_headers(source)
     assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("element", "costs"), [(b"\x08\x00\x10\x10SH", False), (b"\x10\x00\x20\x00LO", True)], ids=["other", "Patient ID"]
+)
+def test_a_damaged_element_costs_the_objects_only_where_it_is_needed(tmp_path, element, costs):
+    """A value representation that does not exist: pydicom notices when the value is asked for."""
+    scene = Scene(tmp_path)
+    (path,) = scene.series(scene.stack(1), tags={"StationName": "CT1"})
+    content = path.read_bytes()
+    path.write_bytes(content.replace(element, element[:4] + b"O2"))
+    assert path.read_bytes() != content
+    with pytest.raises(InputError, match="it is damaged") if costs else nullcontext():
+        assert len(read_headers(SourceSeries((path,), ("1.2.3",))).images) == 1
+
+
+def test_single_images_that_count_their_one_frame_stay_single(tmp_path):
+    """Number of Frames is not forbidden there."""
+    scene = Scene(tmp_path)
+    paths = scene.series(scene.stack(3), tags={"NumberOfFrames": 1})
+    assert len(read_headers(SourceSeries(tuple(paths), ("1.2.3", "1.2.4", "1.2.5"))).images) == 3

@@ -54,7 +54,7 @@ def results(report_phantom, sources, folder) -> dict[str, Dataset]:
 
 def test_everything_the_contract_promises_is_written(results):
     assert list(results) == [
-        "sr", "seg_cta", "seg_ctp", "pm_cbf", "pm_cbv", "pm_mtt", "pm_tmax", "pm_delay",
+        "sr", "text", "seg_cta", "seg_ctp", "pm_cbf", "pm_cbv", "pm_mtt", "pm_tmax", "pm_delay",
         "sc_summary", "sc_perfusion", "sc_tmax", "pr", "ko", "pdf",
     ]  # fmt: skip
 
@@ -88,7 +88,7 @@ def test_every_object_says_research_use_only(results):
 
 
 def test_images_say_head(results):
-    assert all(result.BodyPartExamined == "HEAD" for name, result in results.items() if name not in {"sr", "ko", "pdf"})
+    assert all(result.BodyPartExamined == "HEAD" for name, result in results.items() if name not in {"sr", "text", "ko", "pdf"})
 
 
 def test_no_identity_reaches_warnings_or_logs(report_phantom, sources, tmp_path, caplog):
@@ -379,7 +379,7 @@ def test_what_could_not_be_judged_is_said_with_reasons_and_without_numbers(repor
         volumes={},
     )
     results = write(report, {Role.NCCT: sources[Role.CTA]}, tmp_path)
-    assert list(results) == ["sr", "sc_summary", "sc_perfusion", "sc_tmax", "ko", "pdf"]
+    assert list(results) == ["sr", "text", "sc_summary", "sc_perfusion", "sc_tmax", "ko", "pdf"]
     (call,) = find(results["sr"], "lvo-call")
     assert call.ConceptCodeSequence[0].CodeMeaning == "Could not be judged"
     texts = [item.TextValue for item in find(results["sr"], "121106")]

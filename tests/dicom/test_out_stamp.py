@@ -97,6 +97,7 @@ def test_another_key_shares_no_uid(report_phantom, sources, results, tmp_path):
 
 KINDS = {
     "sr": {"sr"},
+    "text": {"text"},
     "seg": {"seg_cta", "seg_ctp"},
     "parametric_maps": {"pm_cbf", "pm_cbv", "pm_mtt", "pm_tmax", "pm_delay"},
     "captures": {"sc_summary", "sc_perfusion", "sc_tmax"},

@@ -68,7 +68,7 @@ def objects(folder: Path) -> list[Path]:
 
 
 def test_no_object_breaks_its_definition(written):
-    assert len(objects(written)) == 14
+    assert len(objects(written)) == 15
     assert dciodvfy_errors(objects(written)) == []
 
 

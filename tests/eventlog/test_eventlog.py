@@ -3,6 +3,7 @@
 import hashlib
 import json
 import multiprocessing
+import resource
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -127,6 +128,21 @@ def test_an_unwritable_place_is_an_error_in_words(tmp_path):
         append_events(tmp_path / "no" / "such" / "log", [event()])
     with pytest.raises(InputError, match="cannot be read"):
         read_events(tmp_path / "none")
+
+
+def test_a_full_disk_leaves_the_log_as_it_was(log):
+    """No half line: what does not fit is not there, and the next event finds the chain whole."""
+    before = log.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 100, hard))
+    try:
+        with pytest.raises(OutputError, match="cannot be written"):
+            append_events(log, [event("read", minutes=80), event("referred", minutes=81)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert log.read_bytes() == before
+    append_events(log, [event("read", minutes=80)])
+    assert len(read_events(log)) == 5
 
 
 def _write_many(path, case):

@@ -48,7 +48,8 @@ def test_its_call_was_fitted_on_its_maps_of_enough_scans_and_grows_with_suspicio
         logistic = getattr(head, name)
         weight = dict(zip(logistic.features, logistic.weight, strict=True))
         assert set(weight) <= {field.name for field in fields(HemisphereFeatures)}
-        assert max(value for feature, value in weight.items() if feature.endswith(("gap_cm", "clot"))) > 0.0, name
+        speaking = [value for feature, value in weight.items() if feature.endswith(("gap_cm", "darkness", "cut_off"))]
+        assert max(speaking) > 0.0, name
 
 
 def test_it_finds_the_vessels_of_heads_it_never_saw(model):

@@ -11,6 +11,7 @@ from PIL import Image
 from lvo import cli as command_line
 from lvo.errors import ConfigError, UsageError
 from lvo.network.coverage import coverage, nearest, nearest_open, transfers
+from lvo.network.page import scenario_document
 from lvo.network.pictures import draw_map
 from lvo.network.placement import add_centres, most_centres
 from lvo.network.roster import read_roster
@@ -99,6 +100,10 @@ def test_hours_when_nobody_is_open_count_as_unreachable(own, tmp_path):
     result = run_scenario(*own, Scenario(), roster=read_roster(path, time_zone="Europe/London"))
     assert result.within_hour_at_night == 0.0
     assert result.open_hours.within[60.0] == pytest.approx(0.5)
+    document = json.loads(json.dumps(scenario_document(result), allow_nan=False))
+    assert document["travel_to_open_centre"]["mean_min"] is None
+    assert document["travel_to_open_centre"]["within_60_min"] == pytest.approx(0.5)
+    assert document["travel_to_centre"]["mean_min"] == pytest.approx((1000 + 2400 + 12000) / 600)
 
 
 def test_a_roster_that_lacks_a_centre_is_refused(own, tmp_path):

@@ -1,5 +1,6 @@
 """What a person sees: the call with its limits first, and "could not be judged" never near "not detected"."""
 
+import base64
 import io
 import re
 from dataclasses import replace
@@ -15,11 +16,16 @@ from lvo.core.outcome import Absent, Assessed, NotAssessable
 from lvo.core.report import Call, QualityNote, Report, Severity, Side, Site
 from lvo.core.study import Role
 from lvo.report.figures import FIGURES, draw_figures
+from lvo.report.head import head_box
 from lvo.report.html import render_html
 from lvo.report.pdf import render_pdf
 from lvo.report.result import result_document
 from lvo.report.segments import segment_lines
+from lvo.report.slabs import AXIAL, mirrored, slab_mip
 from lvo.report.words import cta_headline, perfusion_headline, site_words
+
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+"""One pixel."""
 
 UNJUDGED = NotAssessable(("The arteries reach 92 HU, at least 150 HU are needed.", "The scan ends above the circle of Willis."))
 CREATED = datetime(2026, 2, 3, tzinfo=UTC)
@@ -42,7 +48,7 @@ def figures(report) -> dict[str, bytes]:
 
 def page(report: Report, figures: dict[str, bytes] | None = None) -> str:
     document = result_document(report, outputs=[], location_sop_instance_uid=None)
-    tiny = dict.fromkeys(["summary", *(["perfusion", "curves"] if isinstance(report.perfusion, Assessed) else [])], b"png")
+    tiny = dict.fromkeys(["summary", *(["perfusion", "curves"] if isinstance(report.perfusion, Assessed) else [])], PNG)
     return render_html(report, document, figures if figures is not None else tiny)
 
 
@@ -71,7 +77,7 @@ def test_the_page_needs_nothing_from_outside(report, figures):
     assert "<script" not in html
     assert "url(" not in html
     said_in_words = {"summary", "quality"}
-    assert html.count("data:image/png;base64,") == len(set(figures) - said_in_words)
+    assert len(re.findall("data:image/(?:png|webp);base64,", html)) == len(set(figures) - said_in_words)
 
 
 def test_not_judged_looks_and_reads_unlike_not_detected(report_phantom, unjudged):
@@ -148,7 +154,7 @@ def test_the_page_says_where_in_space_on_which_slice_and_image(report_phantom):
     report = report_phantom.detailed()
     place = report.cta.value.finding.location_lps_mm
     document = result_document(report, outputs=[], location_sop_instance_uid="1.2.9")
-    words = visible(render_html(report, document, dict.fromkeys(["summary", "perfusion", "curves"], b"png")))
+    words = visible(render_html(report, document, dict.fromkeys(["summary", "perfusion", "curves"], PNG)))
     k = round(float(report_phantom.grid(Role.CTA).to_kji(place)[0]))
     x, y, z = place
     where = f"({x:.1f}, {y:.1f}, {z:.1f}) mm, DICOM patient coordinates"
@@ -220,6 +226,29 @@ def test_what_was_not_judged_has_no_figure_but_a_summary(unjudged):
     assert list(figures) == ["summary"]
     pixels = np.asarray(Image.open(io.BytesIO(figures["summary"])).convert("RGB"))
     assert not (pixels == (0x00, 0x5B, 0x8F)).all(axis=-1).any(), "the blue of 'not detected' is nowhere"
+
+
+def test_the_mirrored_picture_shows_the_other_side_at_the_place_of_the_site(report, figures):
+    box = head_box(report.volumes["cta"], report.volumes["brain"], report.cta.value.pose)
+    slab = slab_mip(report.volumes, AXIAL, np.array(report.cta.value.finding.location_lps_mm), box)
+    other = mirrored(slab, box)
+    assert (other.view.edges[:2], slab.view.edges[:2]) == (("L", "R"), ("R", "L"))
+    point = np.array(report.cta.value.finding.location_lps_mm)
+    for from_site_mm in ((0.0, 0.0, 0.0), (5.0, -3.0, 0.0), (-9.0, 12.0, 0.0)):
+        place = point + from_site_mm
+        column, row = (round(n) for n in slab.to_column_row(tuple(place)))
+        opposite = tuple(box.mirrored(place))
+        around = slab.hu[round(slab.to_column_row(opposite)[1]), :]
+        at = slab.to_column_row(opposite)[0]
+        near = around[int(at) - 1 : int(at) + 3]
+        assert near.min() <= other.hu[row, column] <= near.max()
+    wide = Image.open(io.BytesIO(figures["mirror"])).size
+    assert wide[0] > wide[1], "both stand side by side"
+
+
+def test_the_page_is_smaller_than_its_pictures(report, figures):
+    shown = sum(len(png) for name, png in figures.items() if name not in {"summary", "quality"})
+    assert len(page(report, figures)) < shown
 
 
 def test_figures_are_the_same_twice(report, figures):

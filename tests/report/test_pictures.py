@@ -55,7 +55,7 @@ def words_of(report, monkeypatch):
 def test_every_picture_says_what_was_judged_and_what_was_not(report, monkeypatch):
     shown = words_of(report, monkeypatch)
     assert report.cta.value.coverage.startswith("judged: carotid terminus, M1, M2, basilar artery; not judged: A1, vertebral")
-    assert set(shown) == {*CTA_PICTURES, "summary"}
+    assert set(shown) == {*CTA_PICTURES, "mirror", "summary"}
     for name, words in shown.items():
         flat = " ".join(words.split())
         assert report.cta.value.coverage in flat, name

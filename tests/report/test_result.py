@@ -186,6 +186,7 @@ def test_there_is_no_identity_and_no_description(report):
         pytest.param(None, ABSENT, "complete", id="no perfusion images"),
         pytest.param(None, UNJUDGED, "partial", id="perfusion not judged"),
         pytest.param(UNJUDGED, None, "partial", id="CTA not judged"),
+        pytest.param(ABSENT, None, "partial", id="perfusion alone: nothing is said about an occlusion"),
         pytest.param(UNJUDGED, ABSENT, "not_assessable", id="CTA not judged, no perfusion images"),
         pytest.param(ABSENT, ABSENT, "not_assessable", id="no images of either kind"),
     ],

@@ -1,10 +1,12 @@
 """Centres on the page and in result.json: off unless configured, averages called averages, silence explained."""
 
+import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import jsonschema
 import pytest
+from PIL import Image
 
 from lvo.core.transfer import Destination, Opening, Price, Transfer
 from lvo.report.html import render_html
@@ -13,6 +15,12 @@ from lvo.report.transfer import transfer_rows
 
 NOW = datetime(2026, 1, 14, 22, 0, tzinfo=UTC)
 PRICE = Price(348.8, 0.265, 0.326, 0.389, 0.0577, 0.0062, 0.0056)
+
+
+def one_pixel() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def destination(name: str, opening: Opening, *, hours: float = 2.0, **changes) -> Destination:
@@ -51,7 +59,7 @@ def test_the_page_and_the_document_hold_them_only_when_configured(report_phantom
     plain = report_phantom.report()
     for report, shown in ((plain, False), (replace(plain, transfer=transfer), True)):
         document = result_document(report, outputs=[], location_sop_instance_uid=None)
-        html = render_html(report, document, dict.fromkeys(("summary", "perfusion", "curves"), b"png"))
+        html = render_html(report, document, dict.fromkeys(("summary", "perfusion", "curves"), one_pixel()))
         assert ("Thrombectomy centres from Norwich" in html) is shown
         assert ("never a forecast for one patient" in html) is shown
         assert (document["transfer"] is not None) is shown

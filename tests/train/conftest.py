@@ -1,5 +1,9 @@
 """A problem so small that a network learns something of it in seconds."""
 
+import importlib.util
+import sys
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("torch", reason="training needs the train extra")
@@ -7,6 +11,11 @@ pytest.importorskip("torch", reason="training needs the train extra")
 from lvo.train.config import DataSettings, FitSettings, NetworkSettings, TrainConfig
 from lvo.train.data import TrainingCrops
 from lvo.train.shards import render_crop
+
+_SPEC = importlib.util.spec_from_file_location("lvo_tests_call_scene", Path(__file__).with_name("call_scene.py"))
+if _SPEC.name not in sys.modules:  # tests are no package; importlib mode gives them no shared modules
+    sys.modules[_SPEC.name] = importlib.util.module_from_spec(_SPEC)
+    _SPEC.loader.exec_module(sys.modules[_SPEC.name])
 
 
 @pytest.fixture(scope="session")

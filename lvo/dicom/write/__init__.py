@@ -24,6 +24,7 @@ from lvo.dicom.write.presentation import presentation_state
 from lvo.dicom.write.source_headers import Headers, SourceSeries, read_headers
 from lvo.dicom.write.sr import structured_report
 from lvo.dicom.write.stamp import Stamp
+from lvo.dicom.write.text import text_report
 from lvo.errors import OutputError
 
 __all__ = ["FOLDER", "SourceSeries", "Stamp", "write_results"]
@@ -32,7 +33,8 @@ FOLDER = "dicom"
 """Where the objects lie inside the result's folder."""
 
 _SERIES = {
-    "sr": 9001, "seg_cta": 9002, "seg_ctp": 9003, "pictures": 9004, "pdf": 9005, "pr": 9006, "ko": 9007, "maps": 9010,
+    "sr": 9001, "seg_cta": 9002, "seg_ctp": 9003, "pictures": 9004, "pdf": 9005, "pr": 9006, "ko": 9007, "text": 9008,
+    "maps": 9010,
 }  # fmt: skip
 """Series numbers, high enough to stand behind the scanner's own."""
 
@@ -60,7 +62,7 @@ def write_results(
         wanted: which kinds of object to write; `dicom` and `maps` are the caller's to look at.
 
     Returns:
-        What was written, in the order: sr, seg, pm, sc, pr, ko, pdf.
+        What was written, in the order: sr, text, seg, pm, sc, pr, ko, pdf.
 
     Raises:
         ValueError: there is no source image.
@@ -76,9 +78,8 @@ def write_results(
     made: dict[str, Dataset] = {}
     if wanted.seg:
         made |= _segmentations(report, headers, stamp)
-    if wanted.sr:
-        segments = list(made.values())
-        made = {"sr": structured_report(report, headers, segments, stamp, point=point, series_number=_SERIES["sr"])} | made
+    if wanted.sr or wanted.text:
+        made = _reports(report, headers, list(made.values()), stamp, point=point, wanted=wanted) | made
     if wanted.parametric_maps:
         made |= _maps(report, headers, stamp)
     if wanted.captures:
@@ -94,6 +95,23 @@ def _site(report: Report, headers: Mapping[Role, Headers]) -> SourcePoint | None
     if not isinstance(report.cta, Assessed) or report.cta.value.finding.location_lps_mm is None or Role.CTA not in headers:
         return None
     return source_point(headers[Role.CTA], report.cta.value.finding.location_lps_mm)
+
+
+def _reports(
+    report: Report,
+    headers: Mapping[Role, Headers],
+    segments: list[Dataset],
+    stamp: Stamp,
+    *,
+    point: SourcePoint | None,
+    wanted: OutputSettings,
+) -> dict[str, Dataset]:
+    """The report in codes, and the same as text."""
+    made = structured_report(report, headers, segments, stamp, point=point, series_number=_SERIES["sr"])
+    reports = {"sr": made} if wanted.sr else {}
+    if wanted.text:
+        reports["text"] = text_report(made, _all_images(headers), stamp, series_number=_SERIES["text"])
+    return reports
 
 
 def _pointers(

@@ -16,8 +16,8 @@ __all__ = [
     "ARTERY", "ASSESSED", "BRAIN", "CALL", "CALLS", "CBV_INDEX", "CEREBRAL_ARTERY", "COLLATERAL_SCORE", "COMMENT", "CORE",
     "DENSITY", "DEVICE", "EXPECTED_SHARE", "GAP", "HIR", "HYPOPERFUSION", "KEY_OBJECTS_TITLE", "LATERALITY", "LATE_THRESHOLD",
     "LATE_TISSUE", "MAP_QUANTITIES", "MISMATCH_RATIO", "MISMATCH_VOLUME", "OCCLUSION", "PERFUSION_STATE", "PROBABILITY",
-    "PROCEDURES", "REPORT_TITLE", "SCHEME", "SITES", "TERRITORIES", "THRESHOLD", "THROMBUS", "TREES", "UNITS", "VOLUME",
-    "artery_segment", "band", "item", "own", "unjudged",
+    "PROCEDURES", "REPORT_TITLE", "SCHEME", "SITES", "TERRITORIES", "TEXT_TITLE", "THRESHOLD", "THROMBUS", "TREES", "UNITS",
+    "VOLUME", "artery_segment", "band", "item", "own", "unjudged",
 ]  # fmt: skip
 
 SCHEME = "99LVO"
@@ -56,6 +56,7 @@ CALLS = {
 """Values of CALL. "Not detected" is our own code: the standard's words would say more than is known."""
 
 DEVICE = _dcm("121007", "Device")
+TEXT_TITLE = Code("18782-3", "LN", "Radiology Study observation")
 REPORT_TITLE = _dcm("126000", "Imaging Measurement Report")
 KEY_OBJECTS_TITLE = _dcm("113000", "Of Interest")
 PROCEDURES = {

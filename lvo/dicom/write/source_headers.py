@@ -18,6 +18,7 @@ from pydicom.uid import PYDICOM_IMPLEMENTATION_UID
 from lvo import __version__
 from lvo.core.grid import Grid
 from lvo.core.study import SeriesRef
+from lvo.dicom.headers import UNREADABLE
 from lvo.dicom.write import codes
 from lvo.dicom.write.stamp import Stamp
 from lvo.errors import InputError
@@ -55,6 +56,10 @@ _TECHNICAL = (
     "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod",
 )  # fmt: skip
 """What the result objects need of a source image beside identity."""
+
+_PER_FRAME = "PerFrameFunctionalGroupsSequence"
+_FRAMES = ("NumberOfFrames", "SharedFunctionalGroupsSequence", _PER_FRAME)
+"""Where a multi-frame image keeps its geometry. Number of Frames alone proves nothing: single images may have it, as 1."""
 
 _SPELLED = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 """Value representations that follow the character set (PS3.5 6.1.2.2)."""
@@ -172,7 +177,7 @@ def read_headers(source: SourceSeries) -> Headers:
         same = image.SeriesInstanceUID == images[0].SeriesInstanceUID and "ImageOrientationPatient" in images[0]
         if same and np.allclose(image.get("ImageOrientationPatient", 0), images[0].ImageOrientationPatient, atol=1e-4):
             image.ImageOrientationPatient = images[0].ImageOrientationPatient  # decimal strings differ in the last digit
-    if "NumberOfFrames" in (full := _read(source.paths[0], None)):
+    if _PER_FRAME in (full := _read(source.paths[0], (*_IDENTITY, *_TECHNICAL, *_FRAMES))):
         images = [_technical(full)]
     identity = _identity(full)
     named = full.get("SpecificCharacterSet")
@@ -199,15 +204,15 @@ def bare(result: Dataset) -> Dataset:
     return header
 
 
-def _read(path: Path, keywords: Sequence[str] | None) -> Dataset:
-    """One header with its text decoded. Values are taken as they are: a warning on an odd one would quote it."""
-    tags = None if keywords is None else [tag for keyword in keywords if (tag := tag_for_keyword(keyword)) is not None]
+def _read(path: Path, keywords: Sequence[str]) -> Dataset:
+    """Some attributes with their text decoded. Values are taken as they are: a warning on an odd one would quote it."""
+    tags = [tag for keyword in keywords if (tag := tag_for_keyword(keyword)) is not None]
     try:
         with pydicom.config.disable_value_validation():
             header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)
             header.decode()
-    except (OSError, pydicom.errors.InvalidDicomError) as error:
-        msg = f"a source image cannot be read again ({type(error).__name__}): it was changed or removed meanwhile"
+    except UNREADABLE as error:
+        msg = f"a source image cannot be read again ({type(error).__name__}): it is damaged, or it was changed or removed"
         raise InputError(msg) from error
     return header
 
@@ -227,10 +232,10 @@ def _identity(header: Dataset) -> Dataset:
 def _technical(header: Dataset) -> Dataset:
     """The header without identity: the empty attributes that highdicom insists on, and no name, number or date."""
     image = Dataset()
-    if "NumberOfFrames" in header:  # a multi-frame image carries its geometry in nested groups
-        image.NumberOfFrames = header.NumberOfFrames
-        for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-            setattr(image, keyword, header[keyword].value)
+    if _PER_FRAME in header:  # a multi-frame image carries its geometry in nested groups
+        for keyword in _FRAMES:
+            if keyword in header:
+                image.add(header[keyword])
     for keyword in _TECHNICAL:
         if keyword in header:
             image.add(header[keyword])

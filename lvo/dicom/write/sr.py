@@ -15,10 +15,10 @@ from lvo.core.report import QualityNote, Report, Severity
 from lvo.core.study import Role
 from lvo.dicom.write import codes
 from lvo.dicom.write.place import SourcePoint
-from lvo.dicom.write.source_headers import EQUIPMENT, Headers, bare
+from lvo.dicom.write.source_headers import Headers, bare
 from lvo.dicom.write.sr_cta import cta_groups
 from lvo.dicom.write.sr_ctp import perfusion_groups
-from lvo.dicom.write.sr_items import Context, comment, observer
+from lvo.dicom.write.sr_items import Context, comment, document, observer
 from lvo.dicom.write.stamp import Stamp
 
 __all__ = ["structured_report"]
@@ -54,21 +54,8 @@ def structured_report(
     limits = [RESEARCH_USE_ONLY, *(f"Image quality: {note.text}" for note in _notes(report))]
     content[0].ContentSequence.extend(comment(text) for text in limits)
     evidence = [image for headers in sources.values() for image in headers.images]
-    result: Dataset = hd.sr.Comprehensive3DSR(
-        evidence=[*evidence, *(bare(segmentation) for segmentation in segmentations)],
-        content=content,
-        series_instance_uid=stamp.uid("series", "sr"),
-        series_number=series_number,
-        sop_instance_uid=stamp.uid("object", "sr"),
-        instance_number=1,
-        manufacturer=EQUIPMENT["manufacturer"],
-        is_complete=True,
-        is_final=False,
-        is_verified=False,
-        manufacturer_model_name=EQUIPMENT["manufacturer_model_name"],
-        software_versions=EQUIPMENT["software_versions"],
-        device_serial_number=EQUIPMENT["device_serial_number"],
-    )
+    evidence += [bare(segmentation) for segmentation in segmentations]
+    result = document(hd.sr.Comprehensive3DSR, content, evidence, stamp, name="sr", series_number=series_number)
     next(iter(sources.values())).finish(result, stamp, series_description="LVO result")
     return result
 

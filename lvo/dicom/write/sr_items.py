@@ -1,6 +1,6 @@
 """Building blocks of the structured report: observer, algorithm, tracking, numbers, comments, references to segments."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,9 +12,10 @@ from pydicom.sr.coding import Code
 from lvo import __version__
 from lvo.core.report import Report, Side
 from lvo.dicom.write import codes
+from lvo.dicom.write.source_headers import EQUIPMENT
 from lvo.dicom.write.stamp import Stamp
 
-__all__ = ["Context", "Group", "comment", "group", "number", "observer", "segment_group", "site"]
+__all__ = ["Context", "Group", "comment", "document", "group", "number", "observer", "segment_group", "site"]
 
 Group: TypeAlias = hd.sr.MeasurementsAndQualitativeEvaluations
 """A measurement group of any of the three templates, TID 1501, 1410 and 1411."""
@@ -44,6 +45,39 @@ def observer() -> templates.ObserverContext:
         uid=hd.UID(_DEVICE_UID), name="lvo", manufacturer_name="lvo", model_name="lvo", serial_number=__version__
     )
     return hd.sr.ObserverContext(observer_type=codes.DEVICE, observer_identifying_attributes=device)
+
+
+def document(
+    make: Callable[..., Dataset],
+    content: Dataset | hd.sr.ContentSequence,
+    evidence: Sequence[Dataset],
+    stamp: Stamp,
+    *,
+    name: str,
+    series_number: int,
+) -> Dataset:
+    """A report by this software: preliminary and unverified, alone in its series.
+
+    Args:
+        make: the kind of document, a class of highdicom.
+        content: its tree, from the root.
+        evidence: what it refers to.
+        stamp: time and UIDs.
+        name: of the object, which its UIDs follow from.
+        series_number: for the new series.
+    """
+    return make(
+        evidence=evidence,
+        content=content,
+        series_instance_uid=stamp.uid("series", name),
+        series_number=series_number,
+        sop_instance_uid=stamp.uid("object", name),
+        instance_number=1,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        **EQUIPMENT,
+    )
 
 
 def _algorithm(report: Report) -> templates.AlgorithmIdentification:

@@ -31,6 +31,12 @@ def _(scene):
     return _tilted(scene, 18.5, GantryDetectorTilt="-18.5")  # vendors do not agree on the sign
 
 
+@condition("tilt-absurd")
+def _(scene):
+    drift = np.tan(np.radians(80)) * 1.3 * np.arange(50)[:, None] * np.array([1, 0, 0])
+    scene.series(scene.stack() + drift)
+
+
 @condition("counted-from-the-head")
 def _(scene):
     scene.series(each=lambda n: {"InstanceNumber": 50 - n})

@@ -110,6 +110,20 @@ def _(scene):
     scene.series(change=change)
 
 
+@condition("damaged-jpeg-2000")
+def _(scene):
+    code = bytearray(280)
+    code[:16] = bytes.fromhex("ff4fff51002900000000004000000040")  # an image of 64 x 64 follows
+    code[42] = 56  # 57 bits per sample
+    scene.series(change=_packed(JPEG2000Lossless, lambda _plane: bytes(code)), tags=LARGER)
+
+
+@condition("damaged-pixel-element")
+def _(scene):
+    path = scene.series()[7]
+    path.write_bytes(path.read_bytes().replace(b"\xe0\x7f\x10\x00OW", b"\xe0\x7f\x10\x00O2"))
+
+
 def _stored(dtype, bits_stored, intercept, *, signed, slope=1.0):
     def store(values_hu, image):
         image.BitsAllocated, image.BitsStored = np.dtype(dtype).itemsize * 8, bits_stored
@@ -177,6 +191,11 @@ def _(scene):
 @condition("no-rescale")
 def _(scene):
     scene.series(tags={"RescaleSlope": None, "RescaleIntercept": None})
+
+
+@condition("absurd-rescale")
+def _(scene):
+    scene.series(each=lambda n: {"RescaleSlope": "1e38" if n == 9 else 1})
 
 
 @condition("inverted")

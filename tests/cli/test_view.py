@@ -1,0 +1,56 @@
+"""`lvo view` and `lvo account`, as far as they go without a browser."""
+
+import pytest
+from click.testing import CliRunner
+
+from lvo.cli import account, view
+from lvo.errors import InputError, UsageError
+from lvo.web import serve
+from lvo.web.accounts import Accounts
+
+PASSWORD = "correct horse battery"  # noqa: S105 - of a made-up account
+
+
+def run(command, *arguments, given=""):
+    result = CliRunner().invoke(command, [str(argument) for argument in arguments], input=given)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_accounts_are_added_listed_and_removed(tmp_path):
+    run(account.command, "add", "anna", "--role", "admin", "--state", tmp_path, given=f"{PASSWORD}\n{PASSWORD}\n")
+    run(account.command, "add", "bert", "--state", tmp_path, "--password", PASSWORD)
+    assert run(account.command, "list", "--state", tmp_path).output.split() == ["anna", "admin", "bert", "reader"]
+    assert Accounts(tmp_path).check("anna", PASSWORD).role == "admin"
+    run(account.command, "remove", "anna", "--state", tmp_path)
+    assert [known.name for known in Accounts(tmp_path).all()] == ["bert"]
+
+
+def test_removing_nobody_is_wrong_usage(tmp_path):
+    with pytest.raises(UsageError, match="no account 'anna'"):
+        run(account.command, "remove", "anna", "--state", tmp_path)
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["neither", "both"])
+def test_a_folder_or_a_node_but_not_both(tmp_path, both):
+    (tmp_path / "site.toml").write_text("")
+    arguments = [tmp_path, "--node", tmp_path / "site.toml"] if both else []
+    with pytest.raises(UsageError, match="or --node"):
+        run(view.command, *arguments)
+
+
+def test_what_is_no_folder_is_said_to_be_none(tmp_path):
+    with pytest.raises(InputError, match="lvo run --out"):
+        run(view.command, tmp_path / "nowhere")
+
+
+def test_it_serves_the_folder_and_says_where(tmp_path, monkeypatch):
+    served = []
+    monkeypatch.setattr(serve, "serve", lambda *arguments: served.append(arguments))
+    result = run(view.command, tmp_path, "--port", "9000")
+    ((_, state, settings, address),) = served
+    assert state == tmp_path / ".lvo-web"
+    assert (settings.patient, address.host, address.port) == ("hidden", "127.0.0.1", 9000)
+    assert "http://127.0.0.1:9000/" in result.output
+    assert "Research use only" in result.output
