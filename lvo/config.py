@@ -15,7 +15,7 @@ from lvo.errors import ConfigError
 
 __all__ = [
     "Config", "CtaSettings", "OutputSettings", "PerfusionSettings", "RuntimeSettings", "SelectionSettings", "SeriesRule",
-    "ServiceConfig", "TransferSettings", "load_config", "load_service",
+    "ServiceConfig", "TransferSettings", "load_config", "load_service", "read_settings",
 ]  # fmt: skip
 
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
@@ -234,7 +234,7 @@ def load_config(path: Path | None) -> Config:
     Raises:
         ConfigError: the file cannot be read, is not TOML, or has an unknown key, a wrong type or an impossible value.
     """
-    return Config() if path is None else _load(path, Config, "see configs/default.toml for every key")
+    return Config() if path is None else read_settings(path, Config, "see configs/default.toml for every key")
 
 
 def load_service(path: Path) -> ServiceConfig:
@@ -243,7 +243,7 @@ def load_service(path: Path) -> ServiceConfig:
     Raises:
         ConfigError: as `load_config`.
     """
-    service = _load(path, ServiceConfig, "see configs/service.toml for every key")
+    service = read_settings(path, ServiceConfig, "see configs/service.toml for every key")
     transfer = service.transfer
     if transfer is not None:
         paths = {name: _beside(path, getattr(transfer, name)) for name in ("data", "roster")}
@@ -251,12 +251,22 @@ def load_service(path: Path) -> ServiceConfig:
     return msgspec.structs.replace(service, event_log=_beside(path, service.event_log), transfer=transfer)
 
 
-S = TypeVar("S", bound=_Section)
+S = TypeVar("S", bound=msgspec.Struct)
 
 
-def _load(path: Path, section: type[S], hint: str) -> S:
+def read_settings(path: Path, record: type[S], hint: str) -> S:
+    """Read a TOML file of settings of any part of lvo.
+
+    Args:
+        path: the file.
+        record: what it holds; its checks refuse impossible values by ValueError.
+        hint: ends the message, where to look every key up.
+
+    Raises:
+        ConfigError: the file cannot be read, is not TOML, or has an unknown key, a wrong type or an impossible value.
+    """
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=section)
+        return msgspec.toml.decode(path.read_bytes(), type=record)
     except OSError as error:
         msg = f"configuration {path} cannot be read: {error.strerror}"
         raise ConfigError(msg) from error

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from lvo.errors import ConfigError
+from lvo.config import read_settings
 
 __all__ = [
     "DeliverySettings", "Destination", "DicomDestination", "DicomPeer", "DicomSource", "EmailNotification",
@@ -329,14 +329,7 @@ def load_delivery(path: Path) -> DeliverySettings:
     Raises:
         ConfigError: the file cannot be read, is not TOML, or has an unknown key, a wrong type or an impossible value.
     """
-    try:
-        settings = msgspec.toml.decode(path.read_bytes(), type=DeliverySettings)
-    except OSError as error:
-        msg = f"configuration {path} cannot be read: {error.strerror}"
-        raise ConfigError(msg) from error
-    except (msgspec.DecodeError, ValueError) as error:
-        msg = f"configuration {path}: {error}; see configs/delivery.toml for every key"
-        raise ConfigError(msg) from error
+    settings = read_settings(path, DeliverySettings, "see configs/delivery.toml for every key")
     return beside(path, settings)
 
 

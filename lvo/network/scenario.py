@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lvo.errors import ConfigError, UsageError
+from lvo.config import read_settings
+from lvo.errors import UsageError
 from lvo.network.benefit import NO_EFFECT_MIN
 from lvo.network.coverage import (
     Bypass,
@@ -154,14 +155,7 @@ def load_scenario(path: Path | None) -> Scenario:
     """
     if path is None:
         return Scenario()
-    try:
-        scenario = msgspec.toml.decode(path.read_bytes(), type=Scenario)
-    except OSError as error:
-        msg = f"scenario {path} cannot be read: {error.strerror}"
-        raise ConfigError(msg) from error
-    except (msgspec.DecodeError, ValueError) as error:
-        msg = f"scenario {path}: {error}; the keys are {', '.join(Scenario.__struct_fields__)}"
-        raise ConfigError(msg) from error
+    scenario = read_settings(path, Scenario, f"the keys are {', '.join(Scenario.__struct_fields__)}")
     return scenario if scenario.name != Scenario().name else msgspec.structs.replace(scenario, name=path.stem)
 
 

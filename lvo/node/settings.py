@@ -9,8 +9,8 @@ from typing import Annotated
 
 import msgspec
 
+from lvo.config import read_settings
 from lvo.delivery.settings import DeliverySettings, beside
-from lvo.errors import ConfigError
 
 __all__ = [
     "AlarmSettings", "AssemblySettings", "DicomSettings", "HttpSettings", "NodeSettings", "Peer", "RetentionSettings",
@@ -282,14 +282,7 @@ def load_settings(path: Path) -> NodeSettings:
     Raises:
         ConfigError: the file cannot be read, is not TOML, or has an unknown key, a wrong type or an impossible value.
     """
-    try:
-        settings = msgspec.toml.decode(path.read_bytes(), type=NodeSettings)
-    except OSError as error:
-        msg = f"configuration {path} cannot be read: {error.strerror}"
-        raise ConfigError(msg) from error
-    except (msgspec.DecodeError, ValueError) as error:
-        msg = f"configuration {path}: {error}; see configs/site.toml for every key"
-        raise ConfigError(msg) from error
+    settings = read_settings(path, NodeSettings, "see configs/site.toml for every key")
     base = path.resolve().parent
     folder = _beside(base, settings.folder)
     replace = msgspec.structs.replace

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from lvo.errors import ConfigError
+from lvo.config import read_settings
 
 __all__ = ["OidcSettings", "Role", "WebSettings", "load_web"]
 
@@ -75,14 +75,7 @@ def load_web(path: Path | None) -> WebSettings:
     """
     if path is None:
         return WebSettings()
-    try:
-        settings = msgspec.toml.decode(path.read_bytes(), type=WebSettings)
-    except OSError as error:
-        msg = f"configuration {path} cannot be read: {error.strerror}"
-        raise ConfigError(msg) from error
-    except (msgspec.DecodeError, ValueError) as error:
-        msg = f"configuration {path}: {error}; see configs/web.toml for every key"
-        raise ConfigError(msg) from error
+    settings = read_settings(path, WebSettings, "see configs/web.toml for every key")
     names = ("event_log", "tls_certificate", "tls_key")
     beside: dict[str, object] = {name: str(path.parent / value) for name in names if (value := getattr(settings, name))}
     if settings.oidc is not None:
