@@ -8,6 +8,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from lvo import RESEARCH_USE_ONLY
-from lvo.config import Config
+from lvo.config import Config, OutputSettings
 from lvo.core.outcome import Absent, Assessed, NotAssessable
 from lvo.core.report import CtaResult, Finding, Output, Report, Severity
 from lvo.core.study import Role, Study
@@ -137,31 +138,30 @@ def _exit_status(report: Report) -> int:
 
 def _write(analysis: Analysis, folder: Path, request: Request) -> Mapping[str, object]:
     report, config = analysis.report, request.config
-    outputs = [Output("result", "result.json"), Output("run", "run.json")]
-    figures = draw_figures(report) if config.outputs.html or config.outputs.dicom else {}
-    if config.outputs.html:
-        outputs += [Output("html", "report.html"), *_write_images(figures, folder)]
-    if config.outputs.maps:
-        outputs += _write_maps(report, folder)
-    if config.outputs.preview:
-        outputs += _write_preview(analysis, folder, full=config.outputs.preview_full)
-    slice_uid = _nearest_slice(analysis)
-    if config.outputs.dicom:
-        created = datetime.now().astimezone()
-        outputs += write_results(
-            report,
-            _sources(analysis),
-            figures=figures,
-            pdf=render_pdf(report, figures, created=created),
-            folder=folder,
-            stamp=Stamp.of(created, analysis.study, report, asked=_asked(request)),
-            wanted=config.outputs,
-        )
-    document = result_document(report, outputs=outputs, location_sop_instance_uid=slice_uid)
+    with ThreadPoolExecutor(1) as beside:  # resampling and packing volumes let go of the interpreter, drawing and DICOM do not
+        volumes = beside.submit(_write_volumes, analysis, folder, config.outputs)
+        figures = draw_figures(report) if config.outputs.html or config.outputs.dicom else {}
+        html = [Output("html", "report.html"), *_write_images(figures, folder)] if config.outputs.html else []
+        dicom = _write_dicom(analysis, folder, request, figures) if config.outputs.dicom else []
+        outputs = [Output("result", "result.json"), Output("run", "run.json"), *html, *volumes.result(), *dicom]
+    document = result_document(report, outputs=outputs, location_sop_instance_uid=_nearest_slice(analysis))
     (folder / "result.json").write_text(result_text(document), encoding="utf-8")
     if config.outputs.html:
         (folder / "report.html").write_text(render_html(report, document, figures), encoding="utf-8")
     return document
+
+
+def _write_dicom(analysis: Analysis, folder: Path, request: Request, figures: Mapping[str, bytes]) -> Sequence[Output]:
+    report, created = analysis.report, datetime.now().astimezone()
+    return write_results(
+        report,
+        _sources(analysis),
+        figures=figures,
+        pdf=render_pdf(report, figures, created=created),
+        folder=folder,
+        stamp=Stamp.of(created, analysis.study, report, asked=_asked(request)),
+        wanted=request.config.outputs,
+    )
 
 
 def _write_images(figures: Mapping[str, bytes], folder: Path) -> Sequence[Output]:
@@ -194,6 +194,11 @@ def _nearest_slice(analysis: Analysis) -> str | None:
             return analysis.cta.sop_instance_uids[min(max(k, 0), len(analysis.cta.sop_instance_uids) - 1)]
         case _:
             return None
+
+
+def _write_volumes(analysis: Analysis, folder: Path, wanted: OutputSettings) -> Sequence[Output]:
+    maps = _write_maps(analysis.report, folder) if wanted.maps else []
+    return [*maps, *(_write_preview(analysis, folder, full=wanted.preview_full) if wanted.preview else [])]
 
 
 def _write_maps(report: Report, folder: Path) -> Sequence[Output]:

@@ -106,7 +106,7 @@ def segmentation(
     result: Dataset = hd.seg.Segmentation(
         source_images=headers.main,
         further_source_images=headers.others or None,
-        pixel_array=np.stack(list(filled.values()), axis=-1),
+        pixel_array=_pixels(list(filled.values())),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=_descriptions(list(filled), stamp),
         series_instance_uid=stamp.uid("series", name),
@@ -122,6 +122,15 @@ def segmentation(
     result.ContentCreatorName = ""  # type 2
     headers.finish(result, stamp, series_description=title)
     return result
+
+
+def _pixels(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.generic]:
+    """(K, J, I) segment numbers from 1 where none overlap, which takes a fraction of the memory; else (K, J, I, segment)."""
+    numbers = np.zeros(masks[0].shape, np.uint8)
+    for number, mask in enumerate(masks, start=1):
+        numbers[mask] = number
+    apart = np.count_nonzero(numbers) == sum(np.count_nonzero(mask) for mask in masks)
+    return numbers if apart else np.stack(masks, axis=-1)
 
 
 def grid_planes(grid: Grid) -> dict[str, Any]:
