@@ -9,6 +9,7 @@ import jinja2
 from lvo import RESEARCH_USE_ONLY
 from lvo.batch.records import Row
 from lvo.batch.summary import Summary, Urgency, sorted_rows, urgency_of
+from lvo.report.pages import page_environment
 from lvo.report.words import CALL_LIMIT
 
 __all__ = ["render_worklist"]
@@ -84,8 +85,4 @@ def _late(row: Row) -> bool:
 
 @cache
 def _template() -> jinja2.Template:
-    loader = jinja2.PackageLoader("lvo.batch", "")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("worklist.html.j2")
+    return page_environment("lvo.batch").get_template("worklist.html.j2")

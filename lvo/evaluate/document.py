@@ -7,6 +7,7 @@ from functools import cache
 import jinja2
 
 from lvo.evaluate.metrics import Estimate
+from lvo.report.pages import page_environment
 
 __all__ = ["Picture", "Section", "Table", "as_html", "as_markdown", "share_words"]
 
@@ -65,11 +66,4 @@ def _markdown_table(table: Table) -> str:
 @cache
 def _template() -> jinja2.Template:
     """The page's template; everything put into it is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lvo.evaluate", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2")
+    return page_environment("lvo.evaluate").get_template("report.html.j2")

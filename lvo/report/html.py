@@ -14,6 +14,7 @@ from lvo.core.outcome import Assessed
 from lvo.core.report import CtaResult, PerfusionResult, Report, Severity
 from lvo.report.figures import FIGURES
 from lvo.report.labels import Band, band_rows, candidate_rows, key_words, measure_rows, rule_words, value_words
+from lvo.report.pages import page_environment
 from lvo.report.perfusion.mosaic import MAPS
 from lvo.report.result import quality_notes
 from lvo.report.segments import SEGMENT_COLUMNS, segment_lines
@@ -146,13 +147,7 @@ def _name(key: str) -> str:
 @cache
 def _template() -> jinja2.Template:
     """The page's template; everything put into it is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lvo.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("lvo.report")
     environment.filters |= {
         "met": _met,
         "value": value_words,

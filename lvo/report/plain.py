@@ -8,6 +8,7 @@ from functools import cache
 import jinja2
 
 from lvo import RESEARCH_USE_ONLY
+from lvo.report.pages import page_environment
 
 __all__ = ["Picture", "Section", "Table", "render_plain"]
 
@@ -56,11 +57,4 @@ def render_plain(title: str, sections: Sequence[Section], *, lead: Sequence[str]
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lvo.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("plain.html.j2")
+    return page_environment("lvo.report").get_template("plain.html.j2")
