@@ -8,7 +8,7 @@ import msgspec
 
 from lvo.errors import ConfigError, ModelError
 from lvo.synth.cases import SEEDS
-from lvo.train.config import Positive, Section, load_section
+from lvo.train.config import Positive, Precision, Section, load_section
 from lvo.train.datasets.manifest import Split
 
 __all__ = [
@@ -81,12 +81,14 @@ class CallConfig(Section, frozen=True):
 
     Args:
         network: installed model whose maps are measured.
+        precision: of its arithmetic, as `[runtime] precision`. The call belongs to maps that were made this way.
         synthetic: synthetic scans; none, when left out beside manifests.
         manifests: scans with known outcome; none, when left out.
         fit: how.
     """
 
     network: str = "arteries"
+    precision: Precision = "float32"
     synthetic: SyntheticCases | msgspec.UnsetType = msgspec.UNSET
     manifests: ManifestCases | msgspec.UnsetType = msgspec.UNSET
     fit: CallFit = CallFit()
