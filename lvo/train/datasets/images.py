@@ -12,6 +12,7 @@ from lvo.core.volume import Quantity, TimeSeries, Volume
 from lvo.dicom.index import open_studies
 from lvo.dicom.load import load_time_series, load_volume
 from lvo.dicom.select import choose
+from lvo.durable import sha256_of
 from lvo.errors import InputError
 from lvo.nifti.files import load_nifti_volume, open_nifti, read_values
 from lvo.nifti.series import is_nifti
@@ -79,7 +80,6 @@ def describe_series(path: Path) -> str:
 
 
 def _series(studies: Iterable[Study], kind: Kind, path: Path) -> tuple[SeriesRef, ...]:
-
     every = list(studies)
     if len(every) != 1:
         msg = f"{path.name} holds {len(every)} studies, one is needed; index its folders one by one"
@@ -100,7 +100,6 @@ def _series(studies: Iterable[Study], kind: Kind, path: Path) -> tuple[SeriesRef
 def sha256_of_path(path: Path) -> str:
     """Hash of a file; of a folder the hash of the hashes of its files, whatever their names and order."""
     if path.is_file():
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256_of(path)
     parts = sorted(sha256_of_path(one) for one in path.rglob("*") if one.is_file())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
