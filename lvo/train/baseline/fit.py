@@ -51,8 +51,8 @@ def probabilities(network: nn.Module, examples: Sequence[Example], config: Basel
     with torch.inference_mode():
         for example in examples:
             image = torch.from_numpy(normalize(example.hu, config.network.window_hu)[np.newaxis, np.newaxis]).to(device)
-            rows.append(torch.sigmoid(network(image).double())[0].cpu().numpy())
-    return np.array(rows).reshape(-1, 3)
+            rows.append(torch.sigmoid(network(image).double())[0])
+    return torch.stack(rows).cpu().numpy() if rows else np.empty((0, 3))
 
 
 def score_baseline(probability: NDArray[np.float64], examples: Sequence[Example]) -> dict[str, float]:
