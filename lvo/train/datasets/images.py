@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from nibabel import Nifti1Image
 
 from lvo.core.outcome import NotAssessable
 from lvo.core.study import SeriesRef, Study
@@ -55,8 +56,7 @@ def _frames(path: Path) -> TimeSeries:
     if not is_nifti(path):
         with open_studies([path]) as studies:
             return load_time_series(_series(studies, "ctp", path)).series
-    describe_series(path)
-    image = open_nifti(path)
+    image = _open_series(path)
     array = read_values(image).transpose(3, 2, 1, 0)
     times_s = np.repeat(np.arange(array.shape[0], dtype=np.float64)[:, None], array.shape[1], axis=1)
     return TimeSeries(np.ascontiguousarray(array), from_nibabel_ras(image.affine, image.shape), times_s)
@@ -72,11 +72,16 @@ def describe_series(path: Path) -> str:
         with open_studies([path]) as studies:
             series = _series(studies, "ctp", path)
             return f"{sum(len(one.instances) for one in series)} images"
-    shape = open_nifti(path).shape
-    if len(shape) != 4 or shape[3] < 2:
-        msg = f"{path.name} has shape {shape}; a perfusion scan has a fourth axis, time"
-        raise InputError(msg)
+    shape = _open_series(path).shape
     return f"{shape[3]} frames of {shape[2]} slices"
+
+
+def _open_series(path: Path) -> Nifti1Image:
+    image = open_nifti(path)
+    if len(image.shape) != 4 or image.shape[3] < 2:
+        msg = f"{path.name} has shape {image.shape}; a perfusion scan has a fourth axis, time"
+        raise InputError(msg)
+    return image
 
 
 def _series(studies: Iterable[Study], kind: Kind, path: Path) -> tuple[SeriesRef, ...]:
