@@ -20,7 +20,7 @@ from lvo.config import CtaSettings
 from lvo.core.outcome import NotAssessable
 from lvo.core.report import Side, Site
 from lvo.core.volume import Volume
-from lvo.cta.bolus import measure_bolus
+from lvo.cta.bolus import measure_bolus, unfit_bolus
 from lvo.cta.call import DETECTORS, CallHead, Detector, Logistic
 from lvo.cta.features import BasilarFeatures, HemisphereFeatures, vector
 from lvo.cta.measure import measure
@@ -204,7 +204,7 @@ def is_refused(hu: Volume, vessels: Mapping[str, Volume], *, slice_mm: float) ->
     """Whether `lvo run` would refuse a scan: the call never sees such a map, so nothing is learnt from it."""
     settings = CtaSettings()
     bolus = measure_bolus(hu.array, vessels["artery"].array, vessels["vein"].array)
-    return slice_mm > settings.max_slice_mm or bolus is None or bolus.arterial_hu < settings.min_arterial_hu
+    return slice_mm > settings.max_slice_mm or unfit_bolus(bolus, settings.min_arterial_hu) != ""
 
 
 def stops_of_case(case: Case) -> tuple[tuple[Side, Site], ...]:

@@ -21,10 +21,11 @@ import msgspec
 import numpy as np
 
 from lvo.cta.call import CallHead
+from lvo.durable import sha256_of
 from lvo.errors import InputError, ModelError, UsageError
 from lvo.infer import Manifest, Model
 from lvo.infer.call_head import load_call_head
-from lvo.infer.manifest import MODEL_FILE, read_manifest, sha256_of
+from lvo.infer.manifest import MODEL_FILE, read_manifest
 from lvo.infer.registry import load_model, models_folder
 from lvo.infer.window import sliding_window
 from lvo.train.call import CallCase, FitQuality, fit_call, fitting_seeds, measure_cases
