@@ -51,6 +51,17 @@ def steady_s(ends: list[float], workers: int) -> float:
     return (ordered[-workers] - ordered[skip]) / (len(ordered) - workers - skip)
 
 
+def pauses_s(rows: list[dict[str, object]], workers: int) -> list[float]:
+    """From the end of a study to the beginning of the next one of the same worker, for all but the first of each worker.
+
+    A row tells when its study ended and how many seconds it took, not who did it: the n-th beginning after the first ones
+    follows the n-th end.
+    """
+    ends = [float(str(row["ended_at"])) for row in rows]
+    starts = [end - float(str(row["seconds"])) for end, row in zip(ends, rows, strict=True)]
+    return [start - end for start, end in zip(sorted(starts)[workers:], sorted(ends), strict=False)]
+
+
 def alone(studies: Path, out: Path, settings: Path, *, processes: int) -> Arm:
     """As many plain processes, each with its share of the studies."""
     shutil.rmtree(out, ignore_errors=True)
@@ -73,6 +84,13 @@ def batch(studies: Path, out: Path, settings: Path, *, engine: str, workers: int
     took_s, cpu_s = time.perf_counter() - start, _children_cpu_s() - start_cpu
     rows = rows_of(out)
     check(rows, n)
+    pauses = pauses_s(rows, workers)
+    middle, most = (1000 * float(np.quantile(pauses, share)) for share in (0.5, 0.95))
+    of_study_s = float(np.median([float(str(row["seconds"])) for row in rows]))
+    share = 0.1 * middle / of_study_s
+    print(
+        f"{workers} worker(s): {middle:.0f} ms between two studies, 95 % within {most:.0f}; {share:.1f} % of {of_study_s:.2f} s"
+    )
     ends = [float(str(row["ended_at"])) for row in rows]
     return Arm(f"`lvo batch --engine {engine} --workers {workers}`", took_s, cpu_s, steady_s(ends, workers))
 
@@ -114,7 +132,12 @@ def killed(asked: argparse.Namespace, studies: Path, settings: Path) -> None:
     print(f"killed, {again} studies begun again; {looks[-1].seconds:.0f} s. Memory in MB, medians of the fifths of the run:")
     for part in ("runner_mb", "workers_mb", "engine_mb"):
         found = [getattr(look, part) for look in looks if look.workers == 2]
-        print(part, *(f"{np.median(fifth):.0f}" for fifth in np.array_split(found, 5)), f"most {max(found):.0f}")
+        print(
+            part,
+            "(both workers)" * (part == "workers_mb"),
+            *(f"{np.median(fifth):.0f}" for fifth in np.array_split(found, 5)),
+            f"most {max(found):.0f}",
+        )
 
 
 def main() -> None:

@@ -91,7 +91,7 @@ class RayEngine:
             self._request(plan.workers or 0)
         try:
             self._wait_for_room(_GROWN_S if self._grown else _APPEAR_S if self._own else 0.0)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, UsageError):
             if self._grown:
                 self._request(0)  # nobody else would, and the nodes would stay
             raise
@@ -100,8 +100,6 @@ class RayEngine:
         until_s = time.monotonic() + longest_s
         while self.workers < 1:
             if time.monotonic() > until_s:
-                if self._grown:
-                    self._request(0)
                 wanted = f"{self._plan.threads} cores, {self._plan.gpus:g} GPU and {self._setup.limits.memory_mb} MB"
                 msg = f"the cluster has no room for a worker with {wanted}; one that grows by itself must be told --workers"
                 raise UsageError(msg)

@@ -17,8 +17,6 @@ _CHUNK = 500
 """Items that are added in one transaction."""
 _LONGEST_S = 900.0
 """A source that fails is asked again at least so often."""
-_MOST_DOUBLINGS = 20
-"""Of the wait: days of failures must not make a number that no float holds."""
 
 
 @dataclass(slots=True)
@@ -39,7 +37,7 @@ class Watch:
     idle: Callable[[], None] | None = None
     _seen: dict[str, str] = field(default_factory=dict)
     _next_s: dict[str, float] = field(default_factory=dict)
-    _failures: dict[str, int] = field(default_factory=dict)
+    _waits_s: dict[str, float] = field(default_factory=dict)
 
     def look(self, table: Table, say: Callable[[str], None]) -> int:
         """Add what is new or has changed in every source whose time it is; returns how many.
@@ -62,12 +60,11 @@ class Watch:
         except (InputError, UsageError) as error:
             if source not in self._next_s:
                 raise
-            failures = self._failures[source] = self._failures.get(source, 0) + 1
-            wait_s = min(wait_s * 2.0 ** min(failures, _MOST_DOUBLINGS), max(wait_s, _LONGEST_S))
+            wait_s = self._waits_s[source] = min(2.0 * self._waits_s.get(source, wait_s), max(wait_s, _LONGEST_S))
             say(f"{name} cannot be looked at: {str(error).replace(source, name)}; tried again in {span_words(wait_s)}")
             changed = 0
         else:
-            if self._failures.pop(source, 0):
+            if self._waits_s.pop(source, None) is not None:
                 say(f"{name} is there again")
         self._next_s[source] = time.monotonic() + wait_s
         return changed

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from lvo.cli.boundary import GivenPath
 
@@ -52,17 +53,30 @@ def command(
         return
     from lvo.train.call_config import CallConfig, SyntheticCases, load_call_config
 
-    config = load_call_config(config_path) if config_path else CallConfig(network=model, synthetic=SyntheticCases(heads=heads))
+    if config_path is None:
+        config = CallConfig(network=model, synthetic=SyntheticCases(heads=heads))
+    else:
+        _refuse_beside_configuration("model", "heads")
+        config = load_call_config(config_path)
     _calibrate(config, workers, cases, out)
+
+
+def _refuse_beside_configuration(*names: str) -> None:
+    """Refuse options whose values the configuration names; their defaults do no harm."""
+    source = click.get_current_context().get_parameter_source
+    given = " and ".join(f"--{name}" for name in names if source(name) is not ParameterSource.DEFAULT)
+    if given:
+        msg = f"--config and {given} do not go together: the configuration names network and heads"
+        raise click.UsageError(msg)
 
 
 def _calibrate(config: "CallConfig", workers: int, cases: Path | None, out: Path | None) -> None:
     """Fit everything."""
     from lvo.cli.folders import new_folder
-    from lvo.infer.registry import load_model, models_folder
-    from lvo.train.call_cases import gather, keep_call, keep_cases, make_call, read_cases
+    from lvo.infer.registry import models_folder
+    from lvo.train.call_cases import gather, keep_call, keep_cases, make_call, open_network, read_cases
 
-    model = load_model(config.network)
+    model = open_network(config.network, config.precision)
     place: AbstractContextManager[Path] = nullcontext(models_folder() / config.network) if out is None else new_folder(out)
     with place as folder:
         if cases is not None and cases.exists():

@@ -1,6 +1,5 @@
 """`lvo train`: prepare what is learnt from, then fit the network."""
 
-import os
 from pathlib import Path
 
 import click
@@ -58,6 +57,7 @@ def _baseline(config_path: Path, out: Path, cache: Path, workers: int, *, resume
     from lvo.train.baseline.data import gather_examples
     from lvo.train.baseline.fit import fit_baseline
     from lvo.train.baseline.predict import write_tables
+    from lvo.train.team import join_team
 
     config = load_baseline_config(config_path)
     examples = gather_examples(config, cache, workers=workers, progress=_say)
@@ -66,7 +66,7 @@ def _baseline(config_path: Path, out: Path, cache: Path, workers: int, *, resume
     if render_only:
         return
     best = fit_baseline(config, examples, out, resume=resume, progress=_say)
-    if int(os.environ.get("RANK", "0")):  # of torchrun: the first process speaks and writes
+    if not join_team().leads:
         return
     click.echo(f"best: epoch {best.epoch}, {out / 'best.pt'}; a baseline, which no command installs")
     if examples.judged:

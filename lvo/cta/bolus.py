@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SOFT_HU", "Bolus", "arterial_level_hu", "measure_bolus"]
+__all__ = ["SOFT_HU", "Bolus", "arterial_level_hu", "measure_bolus", "unfit_bolus"]
 
 SOFT_HU = 40.0
 """Brain and clot without contrast."""
@@ -61,3 +61,17 @@ def measure_bolus(hu: NDArray[np.float32], artery: NDArray[np.float32], vein: ND
     ratio = float(np.percentile(in_vein, _LUMEN_PERCENTILE)) / arterial_hu
     phase = "early arterial" if ratio < _EARLY_BELOW else "venous" if ratio > _LATE_ABOVE else "arterial"
     return Bolus(arterial_hu, phase)
+
+
+def unfit_bolus(bolus: Bolus | None, min_arterial_hu: float) -> str:
+    """Why a scan has too little contrast to be judged, empty when it has enough.
+
+    Args:
+        bolus: from `measure_bolus`.
+        min_arterial_hu: what the large arteries must have.
+    """
+    if bolus is None:
+        return "no contrast: hardly any voxel is surely artery; is it an angiogram?"
+    if bolus.arterial_hu < min_arterial_hu:
+        return f"too little contrast: arteries have {bolus.arterial_hu:.0f} HU, {min_arterial_hu:.0f} HU are needed"
+    return ""

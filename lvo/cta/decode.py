@@ -8,7 +8,7 @@ from lvo.core.outcome import Assessed, NotAssessable
 from lvo.core.pose import HeadPose
 from lvo.core.report import Call, CollateralFilling, CtaResult, Finding, QualityNote, Severity, Side
 from lvo.core.volume import Volume
-from lvo.cta.bolus import Bolus, measure_bolus
+from lvo.cta.bolus import Bolus, measure_bolus, unfit_bolus
 from lvo.cta.call import CallHead, Suspicion, judge, suspect
 from lvo.cta.evidence import BASILAR, MAY_BE_OUTSIDE, coverage, reasons, segment_rows, shares, territories
 from lvo.cta.measure import ArteryMeasures, measure
@@ -45,11 +45,9 @@ def decode(
     if isinstance(measures, NotAssessable):
         return measures
     bolus = measure_bolus(hu.array, vessels["artery"].array, vessels["vein"].array)
-    if bolus is None:
-        return NotAssessable(("no contrast: hardly any voxel is surely artery; is it an angiogram?",))
-    if bolus.arterial_hu < settings.min_arterial_hu:
-        needed = f"{settings.min_arterial_hu:.0f} HU are needed"
-        return NotAssessable((f"too little contrast: arteries have {bolus.arterial_hu:.0f} HU, {needed}",))
+    unfit = unfit_bolus(bolus, settings.min_arterial_hu)
+    if bolus is None or unfit:
+        return NotAssessable((unfit,))
     left, right = measures.features(Side.LEFT), measures.features(Side.RIGHT)
     suspicion = suspect(head, left, right, measures.basilar_features())
     finding, place = _finding(measures, suspicion, pose, settings)

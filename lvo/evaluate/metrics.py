@@ -94,8 +94,8 @@ def mean(values: ArrayLike) -> Estimate:
 def auc(positive: ArrayLike, negative: ArrayLike) -> Estimate:
     """Area under the ROC curve with DeLong's interval, taken on the logit scale so that it stays below 1.
 
-    Ties count one half. Where no negative reaches any positive the variance is 0 and says nothing; the lower end is then the
-    exact one for as many independent pairs as the smaller group has cases.
+    Ties count one half. Where no negative reaches any positive, or no positive any negative, the variance is 0 and says
+    nothing; the other end is then the exact one for as many independent pairs as the smaller group has cases.
 
     Args:
         positive: (M,) scores of the cases that have it; minus infinity ranks below all.
@@ -107,8 +107,10 @@ def auc(positive: ArrayLike, negative: ArrayLike) -> Estimate:
         return Estimate(np.nan, np.nan, np.nan, m + n)
     area, error = delong(x, y)
     if error <= 0.0:
-        sure = proportion(min(m, n), min(m, n), method="exact")
-        return Estimate(area, sure.low if area == 1.0 else area, 1.0 if area == 1.0 else area, m + n)
+        if area not in {0.0, 1.0}:  # all alike
+            return Estimate(area, area, area, m + n)
+        sure = proportion(min(m, n) if area == 1.0 else 0, min(m, n), method="exact")
+        return Estimate(area, sure.low, sure.high, m + n)
     logit, spread = np.log(area / (1.0 - area)), _Z * error / (area * (1.0 - area))
     low, high = (float(1.0 / (1.0 + np.exp(-(logit + sign * spread)))) for sign in (-1.0, 1.0))
     return Estimate(area, low, high, m + n)

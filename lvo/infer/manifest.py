@@ -1,6 +1,5 @@
 """What a model file promises: who made it, what it eats, what it gives, and the hash that says it is still the same file."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,11 +7,12 @@ from typing import Annotated
 
 import msgspec
 
+from lvo.durable import sha256_of
 from lvo.errors import ModelError
 
 __all__ = [
     "INPUT_FRAME", "MANIFEST_FILE", "MODEL_FILE", "SCHEMA", "InputContract", "Manifest", "OutputContract", "TrainingRecord",
-    "manifest_toml", "read_manifest", "sha256_of", "verify",
+    "manifest_toml", "read_manifest", "verify",
 ]  # fmt: skip
 
 SCHEMA = "lvo-model/2"
@@ -144,12 +144,6 @@ def _require(key: str, found: str, needed: str, name: str) -> None:
     if found != needed:
         msg = f"manifest of model {name} says {key} = {found!r}, this version needs {needed!r}; use a model made for it"
         raise ModelError(msg)
-
-
-def sha256_of(path: Path) -> str:
-    """Hash of a file, as the manifest stores it."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def verify(folder: Path, manifest: Manifest) -> Path:

@@ -100,7 +100,7 @@ def _panels(
     for number, (slab, outlined) in enumerate(slabs):
         axes = panels.add(0, number)
         show_slab(axes, slab, result, bar_mm=50.0, outlined=outlined)
-        if "mirrored" not in slab.view.name:
+        if not slab.view.mirrored:
             ring_site(axes, slab, result.finding)
         if outlined:
             legend(axes, slab)

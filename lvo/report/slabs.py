@@ -57,7 +57,7 @@ SHOWN_VESSELS = (*ARTERY_TREES, "clot")
 class View:
     """How a picture lies in the head: unit directions in its axes (left, back, head), and the letters at the picture's edges.
 
-    The letters are at its left, right, top and bottom.
+    The letters are at its left, right, top and bottom; `mirrored` is the view of a mirror image.
     """
 
     name: str
@@ -65,6 +65,7 @@ class View:
     down: tuple[float, float, float]
     depth: tuple[float, float, float]
     edges: tuple[str, str, str, str]
+    mirrored: bool = False
 
 
 AXIAL = View("axial", (1, 0, 0), (0, 1, 0), (0, 0, 1), ("R", "L", "A", "P"))
@@ -157,7 +158,7 @@ def mirrored(slab: Slab, box: HeadBox) -> Slab:
     outside = (source < 0) | (source >= n_columns)
     source = np.clip(source, 0, n_columns - 1)
     left, right, top, bottom = slab.view.edges
-    view = replace(slab.view, name=f"{slab.view.name}, mirrored", edges=(right, left, top, bottom))
+    view = replace(slab.view, edges=(right, left, top, bottom), mirrored=not slab.view.mirrored)
     vessels = {name: np.where(outside, np.float32(0.0), values[:, source]) for name, values in slab.vessels.items()}
     return Slab(np.where(outside, np.float32(AIR_HU), slab.hu[:, source]), vessels, slab.grid, view)
 

@@ -20,7 +20,7 @@ from lvo.config import CtaSettings
 from lvo.core.outcome import NotAssessable
 from lvo.core.report import Side, Site
 from lvo.core.volume import Volume
-from lvo.cta.bolus import measure_bolus
+from lvo.cta.bolus import measure_bolus, unfit_bolus
 from lvo.cta.call import DETECTORS, CallHead, Detector, Logistic
 from lvo.cta.features import BasilarFeatures, HemisphereFeatures, vector
 from lvo.cta.measure import measure
@@ -29,6 +29,7 @@ from lvo.infer import Manifest, load_model, predict
 from lvo.synth.cases import SEEDS, Case, draw_case, split_of
 from lvo.synth.cropped import scan_case
 from lvo.train.call_config import CallFit
+from lvo.train.config import Precision
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
@@ -144,20 +145,29 @@ def _sites_of(seed: int) -> frozenset[Site]:
 
 
 def measure_cases(
-    model_name: str, seeds: Sequence[int], *, workers: int = 2, progress: Callable[[str], None] = lambda _: None
+    model_name: str,
+    seeds: Sequence[int],
+    *,
+    precision: Precision = "float32",
+    workers: int = 2,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[CallCase, ...]:
     """Render scans, run the network on them, and measure the maps.
 
     Args:
         model_name: of the network.
         seeds: one case each, of a split that neither the network nor the evaluation uses.
+        precision: of the network's arithmetic.
         workers: processes.
         progress: told a line after every case.
+
+    Raises:
+        ModelError: there is no such network, or this machine has not the precision.
     """
     cases = []
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_signals_to_the_parent) as pool:
         try:
-            for done, case in enumerate(pool.map(partial(_measure_case, model_name), seeds), 1):
+            for done, case in enumerate(pool.map(partial(_measure_case, model_name, precision), seeds), 1):
                 if case is not None:
                     cases.append(case)
                 progress(f"{done} of {len(seeds)} heads measured")
@@ -176,8 +186,8 @@ def _leave_signals_to_the_parent() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _measure_case(model_name: str, seed: int) -> CallCase | None:
-    model = load_model(model_name, threads=1)
+def _measure_case(model_name: str, precision: Precision, seed: int) -> CallCase | None:
+    model = load_model(model_name, threads=1, precision=precision)
     case = draw_case(seed, split_of(seed))
     scanned = scan_case(case, spacing_mm=model.manifest.input.spacing_mm)
     vessels = predict(model, scanned.hu, scanned.pose)
@@ -194,7 +204,7 @@ def is_refused(hu: Volume, vessels: Mapping[str, Volume], *, slice_mm: float) ->
     """Whether `lvo run` would refuse a scan: the call never sees such a map, so nothing is learnt from it."""
     settings = CtaSettings()
     bolus = measure_bolus(hu.array, vessels["artery"].array, vessels["vein"].array)
-    return slice_mm > settings.max_slice_mm or bolus is None or bolus.arterial_hu < settings.min_arterial_hu
+    return slice_mm > settings.max_slice_mm or unfit_bolus(bolus, settings.min_arterial_hu) != ""
 
 
 def stops_of_case(case: Case) -> tuple[tuple[Side, Site], ...]:

@@ -1,6 +1,5 @@
 """What the call is fitted on, and how: frozen, from TOML, hashed; written beside the call, so that the fit can be repeated."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +8,7 @@ import msgspec
 
 from lvo.errors import ConfigError, ModelError
 from lvo.synth.cases import SEEDS
+from lvo.train.config import Positive, Precision, Section, load_section
 from lvo.train.datasets.manifest import Split
 
 __all__ = [
@@ -28,14 +28,8 @@ RECORD_FILE = "call.toml"
 FIRST_SEED = 5100
 """Of the validation split: neither training, the checkpoint's choice, nor the evaluation sees these heads."""
 
-Positive = Annotated[float, msgspec.Meta(gt=0.0)]
 
-
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of every section: frozen, keyword-only, unknown keys refused."""
-
-
-class SyntheticCases(_Section, frozen=True):
+class SyntheticCases(Section, frozen=True):
     """Synthetic scans to fit on.
 
     Args:
@@ -57,7 +51,7 @@ class SyntheticCases(_Section, frozen=True):
             raise ValueError(msg)
 
 
-class ManifestCases(_Section, frozen=True):
+class ManifestCases(Section, frozen=True):
     """Scans with known outcome to fit on.
 
     Args:
@@ -69,7 +63,7 @@ class ManifestCases(_Section, frozen=True):
     splits: Annotated[tuple[Split, ...], msgspec.Meta(min_length=1)] = ("validation",)
 
 
-class CallFit(_Section, frozen=True):
+class CallFit(Section, frozen=True):
     """How the weights are found.
 
     Args:
@@ -82,17 +76,19 @@ class CallFit(_Section, frozen=True):
     folds: Annotated[int, msgspec.Meta(ge=2, le=20)] = 5
 
 
-class CallConfig(_Section, frozen=True):
+class CallConfig(Section, frozen=True):
     """One fit of the call.
 
     Args:
         network: installed model whose maps are measured.
+        precision: of its arithmetic, as `[runtime] precision`. The call belongs to maps that were made this way.
         synthetic: synthetic scans; none, when left out beside manifests.
         manifests: scans with known outcome; none, when left out.
         fit: how.
     """
 
     network: str = "arteries"
+    precision: Precision = "float32"
     synthetic: SyntheticCases | msgspec.UnsetType = msgspec.UNSET
     manifests: ManifestCases | msgspec.UnsetType = msgspec.UNSET
     fit: CallFit = CallFit()
@@ -108,26 +104,14 @@ class CallConfig(_Section, frozen=True):
         """Hash of what says which cases are measured: all but how the weights are found."""
         return msgspec.structs.replace(self, fit=CallFit()).sha256
 
-    @property
-    def sha256(self) -> str:
-        """Hash of the resolved configuration, the same for the same values however they were written."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
-
 
 def load_call_config(path: Path) -> CallConfig:
     """Read the configuration of a fit.
 
     Raises:
-        ConfigError: the file cannot be read, is not TOML, or has an unknown key, a wrong type or an impossible value.
+        ConfigError: as `lvo.train.config.load_section`.
     """
-    try:
-        return msgspec.toml.decode(path.read_bytes(), type=CallConfig)
-    except OSError as error:
-        msg = f"configuration {path} cannot be read: {error.strerror}"
-        raise ConfigError(msg) from error
-    except (msgspec.DecodeError, ValueError) as error:
-        msg = f"configuration of the call {path}: {error}; see configs/train/call/arteries.toml for every key"
-        raise ConfigError(msg) from error
+    return load_section(path, CallConfig, "configuration of the call", "configs/train/call/arteries.toml")
 
 
 def read_record(folder: Path) -> CallConfig | None:

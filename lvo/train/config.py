@@ -3,7 +3,7 @@
 import hashlib
 from math import ceil
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -11,13 +11,20 @@ from lvo.core.anatomy import ARTERY_BOX_ATLAS_MM
 from lvo.errors import ConfigError
 
 __all__ = [
+    "Count",
     "DataSettings",
     "FitSettings",
+    "Fraction",
     "ManifestSettings",
     "NetworkSettings",
+    "NotNegative",
+    "Positive",
+    "Precision",
+    "Section",
     "TrainConfig",
     "decode_config",
     "encode_config",
+    "load_section",
     "load_train_config",
 ]
 
@@ -25,6 +32,7 @@ Positive = Annotated[float, msgspec.Meta(gt=0.0)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
+Precision = Literal["bfloat16", "float32"]
 
 MIN_WINDOW = 16
 """Neighbouring windows overlap by as much."""
@@ -33,11 +41,16 @@ FIRST_FREE_SEED = 1000
 """Heads with smaller seeds belong to the tests and the demo: nothing may learn from them."""
 
 
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of every section: frozen, keyword-only, unknown keys refused."""
 
+    @property
+    def sha256(self) -> str:
+        """Hash of the resolved values, the same for the same ones however they were written."""
+        return hashlib.sha256(encode_config(self)).hexdigest()
 
-class DataSettings(_Section, frozen=True):
+
+class DataSettings(Section, frozen=True):
     """What the network learns from.
 
     Args:
@@ -97,7 +110,7 @@ class DataSettings(_Section, frozen=True):
         return hashlib.sha256(msgspec.json.encode((box, self.rotation_deg, self.shift_mm, self.scale))).hexdigest()
 
 
-class ManifestSettings(_Section, frozen=True):
+class ManifestSettings(Section, frozen=True):
     """Real scans that a run learns from, beside the synthetic ones or instead of them.
 
     Args:
@@ -112,7 +125,7 @@ class ManifestSettings(_Section, frozen=True):
     about: tuple[str, ...] = ()
 
 
-class NetworkSettings(_Section, frozen=True):
+class NetworkSettings(Section, frozen=True):
     """Size of the U-Net.
 
     Args:
@@ -143,7 +156,7 @@ class NetworkSettings(_Section, frozen=True):
             raise ValueError(msg)
 
 
-class FitSettings(_Section, frozen=True):
+class FitSettings(Section, frozen=True):
     """How the weights are found.
 
     Args:
@@ -168,14 +181,14 @@ class FitSettings(_Section, frozen=True):
     learning_rate: Positive = 3e-3
     weight_decay: NotNegative = 1e-4
     max_minutes: NotNegative = 0.0
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    precision: Precision = "bfloat16"
     threads: Count = 2
     workers: Annotated[int, msgspec.Meta(ge=0)] = 1
     patience: Count | msgspec.UnsetType = msgspec.UNSET
     mlflow: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class TrainConfig(_Section, frozen=True):
+class TrainConfig(Section, frozen=True):
     """One training run.
 
     Args:
@@ -203,13 +216,8 @@ class TrainConfig(_Section, frozen=True):
             msg = f"tube_edge must be at least {2 * multiple} for the {levels} levels, got {self.data.tube_edge}"
             raise ValueError(msg)
 
-    @property
-    def sha256(self) -> str:
-        """Hash of the resolved configuration, the same for the same values however they were written."""
-        return hashlib.sha256(encode_config(self)).hexdigest()
 
-
-def encode_config(config: TrainConfig) -> bytes:
+def encode_config(config: Section) -> bytes:
     """The resolved configuration as canonical JSON."""
     return msgspec.json.encode(config, order="sorted")
 
@@ -231,13 +239,31 @@ def load_train_config(path: Path) -> TrainConfig:
     """Read a training configuration.
 
     Raises:
+        ConfigError: as `load_section`.
+    """
+    return load_section(path, TrainConfig, "training configuration", "configs/train/arteries.toml")
+
+
+S = TypeVar("S", bound=Section)
+
+
+def load_section(path: Path, section: type[S], what: str, example: str) -> S:
+    """Read a TOML file.
+
+    Args:
+        path: of the file.
+        section: what it holds.
+        what: the same in words.
+        example: file that shows every key.
+
+    Raises:
         ConfigError: the file cannot be read, is not TOML, or has an unknown key, a wrong type or an impossible value.
     """
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=TrainConfig)
+        return msgspec.toml.decode(path.read_bytes(), type=section)
     except OSError as error:
-        msg = f"training configuration {path} cannot be read: {error.strerror}"
+        msg = f"{what} {path} cannot be read: {error.strerror}"
         raise ConfigError(msg) from error
     except (msgspec.DecodeError, ValueError) as error:
-        msg = f"training configuration {path}: {error}; see configs/train/arteries.toml for every key"
+        msg = f"{what} {path}: {error}; see {example} for every key"
         raise ConfigError(msg) from error

@@ -12,6 +12,7 @@ import torch
 
 import lvo
 from lvo.core.anatomy import VESSEL_CLASSES
+from lvo.durable import sha256_of
 from lvo.errors import ModelError, OutputError
 from lvo.infer.manifest import (
     INPUT_FRAME,
@@ -23,7 +24,6 @@ from lvo.infer.manifest import (
     OutputContract,
     TrainingRecord,
     manifest_toml,
-    sha256_of,
 )
 from lvo.infer.session import open_model
 from lvo.infer.window import IMAGE_CHANNELS

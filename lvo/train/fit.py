@@ -1,12 +1,10 @@
 """The training loop: deterministic by seed, resumable, validated the way the model will be used."""
 
 import math
-import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -15,47 +13,26 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from lvo.core.anatomy import VESSEL_CLASSES
-from lvo.errors import InputError, UsageError
+from lvo.errors import UsageError
 from lvo.infer.window import normalize, place_channels, sliding_window
-from lvo.train.config import TrainConfig, decode_config, encode_config
+from lvo.train.config import TrainConfig, decode_config
 from lvo.train.data import PatchDataset, TrainingCrops
 from lvo.train.logs import open_log
 from lvo.train.loss import vessel_loss
 from lvo.train.metrics import decided, score
 from lvo.train.network import WithSoftmax, build_network
+from lvo.train.run import Keeper, RunState, load_state
 from lvo.train.shards import Crop
 from lvo.train.team import Team, join_team
 
-__all__ = ["BEST", "LAST", "Checkpoint", "crop_image", "fit", "load_checkpoint", "torch_runner", "validate"]
+__all__ = ["Checkpoint", "crop_image", "fit", "load_checkpoint", "torch_runner", "validate"]
 
-LAST, BEST = "last.pt", "best.pt"
+Checkpoint: TypeAlias = RunState[TrainConfig]
+
 _WARM_UP = 0.03
 _CHOOSE_BY = "artery_dice"
 """The checkpoint with the highest value is the best. Not clDice: it hangs on branches one voxel wide, swings from epoch to
 epoch, and once preferred a checkpoint that was worse on other heads."""
-
-
-@dataclass(slots=True)
-class Checkpoint:
-    """The state of a run after an epoch; `start` tells what weights it started from, empty for random ones."""
-
-    config: TrainConfig
-    start: str = ""
-    epoch: int = 0
-    step: int = 0
-    elapsed_s: float = 0.0
-    metrics: dict[str, float] = field(default_factory=dict)
-    network: dict[str, Any] = field(default_factory=dict)
-    optimizer: dict[str, Any] = field(default_factory=dict)
-
-
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint, all or nothing."""
-    content = {name: getattr(checkpoint, name) for name in Checkpoint.__slots__}
-    content["config"] = encode_config(checkpoint.config).decode()
-    temporary = path.with_suffix(".part")
-    torch.save(content, temporary)
-    temporary.replace(path)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -65,13 +42,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         InputError: it is missing or no checkpoint of this program.
         ConfigError: its configuration is not one of this version.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        config = decode_config(content.pop("config").encode())
-        return Checkpoint(config=config, **content)
-    except (OSError, RuntimeError, KeyError, TypeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
-        msg = f"{path} is not a readable checkpoint of `lvo train`"
-        raise InputError(msg) from error
+    return load_state(path, decode_config, "`lvo train`")
 
 
 def torch_runner(network: nn.Module) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
@@ -151,11 +122,9 @@ def fit(
     """
     out.mkdir(parents=True, exist_ok=True)
     team = join_team()
-    if config.fit.batch % team.size:
-        msg = f"[fit] batch = {config.fit.batch} cannot be shared by {team.size} processes: make it a multiple"
-        raise UsageError(msg)
-    torch.set_num_threads(max(1, config.fit.threads // team.size))
-    state = _state(config, out, resume=resume, start=start)
+    share = team.share(config.fit.batch, threads=config.fit.threads)
+    keeper = Keeper(out, config, load_checkpoint, lambda metrics: metrics.get(_CHOOSE_BY))
+    state = keeper.begin(resume=resume) or (Checkpoint(config) if start is None else _with_weights_of(start, config))
     network = build_network(config.network, seed=config.seed).to(team.device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.fit.learning_rate, weight_decay=config.fit.weight_decay)
     if state.network:
@@ -165,8 +134,8 @@ def fit(
     data = PatchDataset(training, config, config.fit.epochs * config.fit.steps_per_epoch * config.fit.batch)
     shared = team.sharing(network)
     with open_log(out, config, leads=team.leads) as log:
-        while not _is_over(state, team.agree(_epochs_since_best(state, out) if team.leads else 0.0)):
-            loss = _run_epoch(shared, optimizer, data, state, team)
+        while not _is_over(state, team.agree(keeper.epochs_since_best(state) if team.leads else 0.0)):
+            loss = _run_epoch(shared, optimizer, _batches(data, state, team, share), state, team)
             state.epoch += 1
             if team.leads:
                 started_s = time.monotonic()
@@ -174,10 +143,10 @@ def fit(
                 state.elapsed_s += time.monotonic() - started_s
                 state.network, state.optimizer = network.state_dict(), optimizer.state_dict()
                 log(state.metrics, state.step)
-                _keep(state, out)
-                progress(_line(state))
+                keeper.keep(state)
+                progress(state.line)
             state.elapsed_s = team.agree(state.elapsed_s)  # the others wait here until the checkpoints are written
-    return load_checkpoint(out / BEST)
+    return keeper.best()
 
 
 def _is_over(state: Checkpoint, since_best: float) -> bool:
@@ -185,29 +154,6 @@ def _is_over(state: Checkpoint, since_best: float) -> bool:
     fitting = state.config.fit
     worn_out = isinstance(fitting.patience, int) and since_best >= fitting.patience
     return state.epoch >= fitting.epochs or _time_is_up(state.config, state.elapsed_s) or worn_out
-
-
-def _epochs_since_best(state: Checkpoint, out: Path) -> float:
-    """How long ago the best checkpoint of this run was made."""
-    best = out / BEST
-    return float(state.epoch - load_checkpoint(best).epoch) if state.epoch and best.exists() else 0.0
-
-
-def _state(config: TrainConfig, out: Path, *, resume: bool, start: Checkpoint | None) -> Checkpoint:
-    """A fresh state, one with the weights of another run, or that of the interrupted run."""
-    last = out / LAST
-    if not resume:
-        if last.exists():
-            msg = f"{last} is there already: continue it with --resume, or choose another folder"
-            raise UsageError(msg)
-        return Checkpoint(config) if start is None else _with_weights_of(start, config)
-    state = load_checkpoint(last)
-    if state.config != config:
-        msg = (
-            f"{last} was trained with another configuration ({state.config.sha256[:12]}, now {config.sha256[:12]}); start anew"
-        )
-        raise UsageError(msg)
-    return state
 
 
 def _with_weights_of(start: Checkpoint, config: TrainConfig) -> Checkpoint:
@@ -233,23 +179,27 @@ def _share_done(config: TrainConfig, state: Checkpoint, elapsed_s: float) -> flo
     return min(1.0, max(by_steps, by_time))
 
 
-def _batches(data: PatchDataset, config: TrainConfig, epoch: int, team: Team) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _batches(data: PatchDataset, state: Checkpoint, team: Team, share: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """This process's share of the batches of one epoch; which patches they hold depends on the epoch alone."""
-    per_epoch = config.fit.steps_per_epoch * config.fit.batch
-    chosen = Subset(data, range(epoch * per_epoch + team.rank, (epoch + 1) * per_epoch, team.size))
-    share = config.fit.batch // team.size
-    return iter(DataLoader(chosen, batch_size=share, shuffle=False, num_workers=config.fit.workers))
+    fitting = state.config.fit
+    per_epoch = fitting.steps_per_epoch * fitting.batch
+    chosen = Subset(data, range(state.epoch * per_epoch + team.rank, (state.epoch + 1) * per_epoch, team.size))
+    yield from DataLoader(chosen, batch_size=share, shuffle=False, num_workers=fitting.workers)
 
 
 def _run_epoch(
-    network: nn.Module, optimizer: torch.optim.Optimizer, data: PatchDataset, state: Checkpoint, team: Team
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterator[tuple[torch.Tensor, torch.Tensor]],
+    state: Checkpoint,
+    team: Team,
 ) -> float:
     """One epoch of steps, cut short when the time is up; its mean loss."""
     config, device = state.config, team.device
     network.train()
     losses = []
     started_s, before_s = time.monotonic(), state.elapsed_s
-    for image, classes in _batches(data, config, state.epoch, team):
+    for image, classes in batches:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(_share_done(config, state, state.elapsed_s), config.fit.learning_rate)
         optimizer.zero_grad(set_to_none=True)
@@ -265,18 +215,3 @@ def _run_epoch(
         if _time_is_up(config, state.elapsed_s):
             break
     return float(np.mean(losses))
-
-
-def _keep(state: Checkpoint, out: Path) -> None:
-    """Write the last checkpoint, and the best one when this is it."""
-    save_checkpoint(out / LAST, state)
-    best = out / BEST
-    value = state.metrics.get(_CHOOSE_BY)
-    if value is None or not best.exists() or value > load_checkpoint(best).metrics.get(_CHOOSE_BY, 0.0):
-        save_checkpoint(best, state)
-
-
-def _line(state: Checkpoint) -> str:
-    """What happened in an epoch, on one line."""
-    values = ", ".join(f"{name} {value:.3f}" for name, value in state.metrics.items())
-    return f"epoch {state.epoch}, step {state.step}, {state.elapsed_s / 60.0:.1f} min: {values}"

@@ -86,14 +86,16 @@ def _judge(source: Source, entry: Entry, model: Model, head: CallHead) -> Recali
     return RecalibrationCase(entry.subject, math.log(probability / (1.0 - probability)), entry.occluded)
 
 
-def _measured(source: Source, entry: Entry, model: Model, *, fitting: bool = False) -> ArteryMeasures | NotAssessable:
-    """The map of a scan, measured; to fit on, only where `lvo run` would judge it."""
+def _measured(source: Source, entry: Entry, model: Model) -> ArteryMeasures | NotAssessable:
+    """The map of a scan, measured where `lvo run` would judge it."""
     registered = register_entry(source, entry, DataSettings(spacing_mm=model.manifest.input.spacing_mm), labels=False)
     if isinstance(registered, NotAssessable):
         return registered
     hu, pose = registered.value.hu, registered.value.pose
     vessels, scanned = predict(model, hu, pose), registered.value.scanned.grid
-    if fitting and is_refused(hu, vessels, slice_mm=float(scanned.spacing_kji_mm[0])):
+    if is_refused(
+        hu, vessels, slice_mm=float(scanned.spacing_kji_mm.max())
+    ):  # slices may be stacked along any axis of the file
         return NotAssessable(("the slices are too thick or the contrast is too weak: no call is asked about such a scan",))
     return measure(hu, vessels, pose, scanned)
 
@@ -140,7 +142,7 @@ def _fitting_case(source: Source, entry: Entry, model: Model, number: int) -> Ca
     stops = stops_of(entry)
     if isinstance(stops, NotAssessable):
         return stops
-    measures = _measured(source, entry, model, fitting=True)
+    measures = _measured(source, entry, model)
     if isinstance(measures, NotAssessable):
         return measures
     left, right = measures.features(Side.LEFT), measures.features(Side.RIGHT)

@@ -31,7 +31,7 @@ from lvo.train.datasets.labels import to_classes
 from lvo.train.datasets.manifest import DataManifest, Entry, FileRef, Split, read_data_manifest, refuse_leaks
 from lvo.train.shards import Crop, load_crop, place_of, save_crop
 
-__all__ = ["ManifestCrops", "Registered", "Source", "crops_of", "honest", "read_sources", "register_entry"]
+__all__ = ["ManifestCrops", "Registered", "Source", "cached_crop", "crops_of", "honest", "read_sources", "register_entry"]
 
 VESSEL_HU = (100.0, 700.0)
 """What an unlabelled vessel may have: contrast from its rim to the highest tube currents' lumen; beyond is bone."""
@@ -117,27 +117,48 @@ def crops_of(
                 skipped.append((entry.subject, "has no labels of arteries or clot"))
                 continue
             path = _cached_at(cache, source.manifest, entry, settings)
-            reason = path.with_suffix(".skipped.json")
-            if not path.exists() and not reason.exists():
-                made = register_entry(source, entry, settings)
-                _keep(made, path, reason)
-                progress(f"{entry.subject}: {made.reasons[0] if isinstance(made, NotAssessable) else 'registered'}")
-            if path.exists():
-                crops.append(load_crop(path))
+            crop = cached_crop(path, source, entry, settings, progress=progress)
+            if isinstance(crop, NotAssessable):
+                skipped.append((entry.subject, "; ".join(crop.reasons)))
             else:
-                skipped.append((entry.subject, json.loads(reason.read_text(encoding="utf-8"))))
+                crops.append(crop)
     return ManifestCrops(tuple(crops), tuple(skipped))
 
 
-def _keep(made: Assessed[Registered] | NotAssessable, path: Path, reason: Path) -> None:
-    """Write a crop, or why there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(made, NotAssessable):
-        reason.write_text(json.dumps("; ".join(made.reasons)), encoding="utf-8")
-        return
-    value = made.value
-    assert value.classes is not None  # noqa: S101 - entries without labels are left out before
-    save_crop(path, Crop(value.hu.array, value.classes.array, *place_of(value.hu.grid, value.pose)))
+def cached_crop(
+    path: Path,
+    source: Source,
+    entry: Entry,
+    settings: DataSettings,
+    *,
+    labels: bool = True,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Crop | NotAssessable:
+    """The crop of a scan, or why there is none; registered once, then read from its file.
+
+    Args:
+        path: of the cached crop; a reason lies beside it.
+        source: where the entry comes from.
+        entry: an angiogram.
+        settings: the box and the spacing.
+        labels: bring the labels along; without them all of the crop is background.
+        progress: told a line if it was not there yet.
+
+    Raises:
+        InputError: a file changed since it was indexed.
+    """
+    reason = path.with_suffix(".skipped.json")
+    if not path.exists() and not reason.exists():
+        made = register_entry(source, entry, settings, labels=labels)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(made, NotAssessable):
+            reason.write_text(json.dumps("; ".join(made.reasons)), encoding="utf-8")
+        else:
+            hu, classes = made.value.hu, made.value.classes
+            codes = np.zeros(hu.array.shape, np.uint8) if classes is None else classes.array
+            save_crop(path, Crop(hu.array, codes, *place_of(hu.grid, made.value.pose)))
+        progress(f"{entry.subject}: {made.reasons[0] if isinstance(made, NotAssessable) else 'registered'}")
+    return load_crop(path) if path.exists() else NotAssessable((json.loads(reason.read_text(encoding="utf-8")),))
 
 
 def _cached_at(cache: Path, manifest: DataManifest, entry: Entry, settings: DataSettings) -> Path:

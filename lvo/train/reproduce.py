@@ -21,14 +21,15 @@ import msgspec
 import numpy as np
 
 from lvo.cta.call import CallHead
-from lvo.errors import InputError, UsageError
+from lvo.durable import sha256_of
+from lvo.errors import InputError, ModelError, UsageError
 from lvo.infer import Manifest, Model
 from lvo.infer.call_head import load_call_head
-from lvo.infer.manifest import MODEL_FILE, read_manifest, sha256_of
+from lvo.infer.manifest import MODEL_FILE, read_manifest
 from lvo.infer.registry import load_model, models_folder
 from lvo.infer.window import sliding_window
 from lvo.train.call import CallCase, FitQuality, fit_call, fitting_seeds, measure_cases
-from lvo.train.call_cases import Gathered, make_call, seeds_of
+from lvo.train.call_cases import CALL_METRICS, Gathered, make_call, open_network, seeds_of
 from lvo.train.call_config import RECORD_FILE, CallConfig, ManifestCases, read_record
 from lvo.train.config import DataSettings, TrainConfig, load_train_config
 from lvo.train.metrics import decided, score
@@ -43,10 +44,6 @@ _DIGITS = 4
 _LEAST_HEADS, _MOST_HEADS, _TRIED = 50, 900, 40
 _OF_DETECTOR = {"carotid T and M1": "stem", "M2": "m2", "basilar": "basilar", "carotid siphon": "siphon"}
 """Names of the detectors in the card."""
-
-
-_OF_CALL = ("call_auc", "call_brier")
-"""Figures of the manifest that the fit of the call left there."""
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -117,13 +114,17 @@ def reproduce(
         raise UsageError(msg)
     manifest, run = read_manifest(folder), _Run(subset, workers, progress)
     head = load_call_head(manifest, root=folder.parent)
-    statements = [*_written(folder, manifest, head)]
-    validation = _validation_scans(folder, manifest, run)
-    statements += _validation_statements(manifest, validation, whole=subset is None, remark=_settings(folder, manifest)[1])
     fitted = read_record(folder)
-    cases = _call_cases(folder, head, run, fitted)
+    statements = [*_written(folder, manifest, head, fitted)]
+    settings, remark = _settings(folder, manifest)
+    validation = _validation_scans(folder, manifest, settings, run)
+    statements += _validation_statements(manifest, validation, whole=subset is None, remark=remark)
+    why = _why_not(folder, fitted)
+    cases = () if why else _call_cases(folder, head, run, fitted)
     measured = tuple(Scan("call", case.seed, _sha256(msgspec.json.encode(case))) for case in cases)
-    statements += _call_statements(folder, manifest, head, cases if subset is None else (), fitted)
+    if subset is not None:
+        cases, why = (), why or "needs all of its scans"
+    statements += _call_statements(folder, manifest, head, cases, fitted, why)
     return Reproduction("lvo-reproduction/1", machine_class(), manifest.sha256, tuple(statements), (*validation, *measured))
 
 
@@ -163,11 +164,10 @@ def read_reproduction(path: Path) -> Reproduction:
         raise InputError(msg) from error
 
 
-def _written(folder: Path, manifest: Manifest, head: CallHead) -> Iterator[Statement]:
+def _written(folder: Path, manifest: Manifest, head: CallHead, fitted: CallConfig | None) -> Iterator[Statement]:
     """What can be told without a scan: hashes, and the card against the manifest."""
     yield _same("manifest.toml", "sha256 of the network", manifest.sha256, sha256_of(folder / MODEL_FILE))
     yield _same("call.json", "network it was fitted on", head.network_sha256, manifest.sha256)
-    fitted = read_record(folder)
     if fitted is not None:
         stated = re.search(r"configuration ([0-9a-f]{12})", head.fitted_on)
         yield _same(RECORD_FILE, "configuration of call.json", stated[1] if stated else "none", fitted.sha256[:12])
@@ -196,10 +196,10 @@ def _settings(folder: Path, manifest: Manifest) -> tuple[DataSettings, str]:
     return spacing, "the training configuration of the manifest is not here: this version's way of drawing was taken"
 
 
-def _validation_scans(folder: Path, manifest: Manifest, run: _Run) -> tuple[Scan, ...]:
+def _validation_scans(folder: Path, manifest: Manifest, settings: DataSettings, run: _Run) -> tuple[Scan, ...]:
     first, last = manifest.training.validation_seeds
     seeds = range(first, last + 1)[: run.subset]
-    work = partial(_validate_one, folder, _settings(folder, manifest)[0])
+    work = partial(_validate_one, folder, settings)
     scans = []
     for scan in _each(work, seeds, run.workers):
         scans.append(scan)
@@ -234,7 +234,7 @@ def _validate_one(folder: Path, settings: DataSettings, seed: int) -> Scan:
 
 def _validation_statements(manifest: Manifest, scans: Sequence[Scan], *, whole: bool, remark: str) -> Iterator[Statement]:
     for name, stated in manifest.metrics.items():
-        if name in _OF_CALL:
+        if name in CALL_METRICS:
             continue
         key = name.removeprefix("validation_")
         if not scans or key not in scans[0].figures:
@@ -251,6 +251,19 @@ def _validation_statements(manifest: Manifest, scans: Sequence[Scan], *, whole: 
             )  # fmt: skip
 
 
+def _why_not(folder: Path, fitted: CallConfig | None) -> str:
+    """Why the scans of the call cannot be measured here again as they were, empty where they can."""
+    if fitted is None:
+        return ""
+    if isinstance(fitted.manifests, ManifestCases):
+        return "needs the scans of its manifests: lvo calibrate --config"
+    try:
+        open_network(folder.name, fitted.precision, root=folder.parent)
+    except ModelError as error:
+        return f"its maps were made with precision = {fitted.precision!r}, which this machine cannot repeat: {error}"
+    return ""
+
+
 def _call_cases(folder: Path, head: CallHead, run: _Run, fitted: CallConfig | None) -> tuple[CallCase, ...]:
     """Measure the scans of the call again: those of its configuration, or of its words where there is none.
 
@@ -259,14 +272,12 @@ def _call_cases(folder: Path, head: CallHead, run: _Run, fitted: CallConfig | No
     measured: dict[int, CallCase] = {}
     tried: set[int] = set()
     cases: tuple[CallCase, ...] = ()
-    if fitted is not None and isinstance(fitted.manifests, ManifestCases):
-        return ()
+    precision = "float32" if fitted is None else fitted.precision
+    measure = partial(measure_cases, folder.name, precision=precision, workers=run.workers, progress=run.progress)
     for n, seeds in _lists_of(head.fitted_on) if fitted is None else [(0, seeds_of(fitted))]:
         fresh = [seed for seed in seeds[: run.subset] if seed not in tried]
         if fresh:
-            measured |= {
-                case.seed: case for case in measure_cases(folder.name, fresh, workers=run.workers, progress=run.progress)
-            }
+            measured |= {case.seed: case for case in measure(fresh)}
         tried.update(fresh)
         cases = tuple(measured[seed] for seed in seeds if seed in measured)
         if run.subset is not None or len(cases) >= n:
@@ -296,14 +307,12 @@ def _lists_of(fitted_on: str) -> Iterator[tuple[int, tuple[int, ...]]]:
 
 
 def _call_statements(
-    folder: Path, manifest: Manifest, head: CallHead, cases: Sequence[CallCase], fitted: CallConfig | None
+    folder: Path, manifest: Manifest, head: CallHead, cases: Sequence[CallCase], fitted: CallConfig | None, why: str = ""
 ) -> Iterator[Statement]:
     """The call fitted again, part by part, and the quality that manifest and card state."""
     parts = msgspec.to_builtins(head)
     del parts["network_sha256"]
     if not cases:
-        local = fitted is not None and isinstance(fitted.manifests, ManifestCases)
-        why = "needs the scans of its manifests: lvo calibrate --config" if local else "needs all of its scans"
         for name in parts:
             yield Statement("call.json", name, _short(parts[name]), "", "not recomputed", why)
         return
@@ -314,7 +323,7 @@ def _call_statements(
     found = msgspec.to_builtins(again)
     for name, stated in parts.items():
         yield _same("call.json", name, _short(stated), _short(found[name]))
-    for name, value in zip(_OF_CALL, (quality.auc, quality.brier), strict=True):
+    for name, value in zip(CALL_METRICS, (quality.auc, quality.brier), strict=True):
         if name in manifest.metrics:
             yield _same("manifest.toml", name, f"{manifest.metrics[name]:.{_DIGITS}f}", f"{value:.{_DIGITS}f}")
     yield from _quality_statements(_card(folder), quality)

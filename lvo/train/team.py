@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import distributed, nn
 
+from lvo.errors import UsageError
+
 __all__ = ["Team", "join_team"]
 
 
@@ -21,6 +23,18 @@ class Team:
     def leads(self) -> bool:
         """Whether this process validates, writes and speaks."""
         return self.rank == 0
+
+    def share(self, batch: int, *, threads: int) -> int:
+        """This process's part of every batch; its network computes with its part of the processor threads from now on.
+
+        Raises:
+            UsageError: the batch cannot be shared evenly.
+        """
+        if batch % self.size:
+            msg = f"[fit] batch = {batch} cannot be shared by {self.size} processes: make it a multiple"
+            raise UsageError(msg)
+        torch.set_num_threads(max(1, threads // self.size))
+        return batch // self.size
 
     def agree(self, value: float) -> float:
         """The leader's value, in every process: clocks differ, and what depends on them must not."""

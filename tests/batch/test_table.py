@@ -4,14 +4,15 @@ import errno
 import multiprocessing
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from lvo import durable
-from lvo.batch import file_table, sqlite_table
+from lvo.batch import sqlite_table
 from lvo.batch import table as tables
 from lvo.batch.records import Item, State
-from lvo.batch.table import choose_keeper, is_gone, new_owner, open_table
+from lvo.batch.table import LEASE_S, choose_keeper, is_gone, new_owner, open_table
 from lvo.errors import UsageError
 
 HERE, THERE = "elsewhere:1:1:a", "elsewhere:2:1:b"
@@ -37,6 +38,21 @@ def keeper(request, monkeypatch):
 def table(tmp_path, keeper):
     with open_table(tmp_path, keeper) as opened:
         yield opened
+
+
+@pytest.fixture
+def later(tmp_path, monkeypatch):
+    """Lets time pass without waiting: the clock of the one keeper goes on, the claims of the other grow older."""
+    passed = [0.0]
+    monkeypatch.setattr(sqlite_table, "time", SimpleNamespace(time=lambda: time.time() + passed[0], time_ns=time.time_ns))
+
+    def later(seconds):
+        passed[0] += seconds
+        for claim in tmp_path.rglob("*.claim"):
+            changed = claim.stat().st_mtime - seconds
+            os.utime(claim, (changed, changed))
+
+    return later
 
 
 def names(table):
@@ -97,36 +113,33 @@ def test_only_the_holder_may_end_an_item(table):
     assert names(table) == {"a": "leased"}
 
 
-def test_a_lease_that_ran_out_is_free_and_its_old_holder_cannot_end_it(tmp_path, keeper, monkeypatch):
-    for module in (tables, file_table, sqlite_table):
-        monkeypatch.setattr(module, "LEASE_S", 0.2, raising=False)
+def test_a_lease_that_ran_out_is_free_and_its_old_holder_cannot_end_it(tmp_path, keeper, later):
     with open_table(tmp_path, keeper) as one, open_table(tmp_path, keeper) as two:
         one.add([item("a")])
         held = one.claim(HERE).item.id
         two.add([item("a")])
+        later(LEASE_S / 2)
         assert two.claim(THERE) is None
-        time.sleep(1.2)  # SQLite looks for free leases every second
+        later(LEASE_S)
         assert two.claim(THERE).attempts == 2
         assert not one.finish(HERE, held, State.DONE, [{"seconds": 1.0}])
         assert two.finish(THERE, held, State.DONE, [{"seconds": 2.0}])
         assert [job.rows for job in one.jobs()] == [({"seconds": 2.0},)]
 
 
-def test_a_renewed_lease_is_kept(tmp_path, keeper, monkeypatch):
-    for module in (file_table, sqlite_table):
-        monkeypatch.setattr(module, "LEASE_S", 0.6)
+def test_a_renewed_lease_is_kept(tmp_path, keeper, later):
     with open_table(tmp_path, keeper) as one, open_table(tmp_path, keeper) as two:
         one.add([item("a")])
         held = one.claim(HERE).item.id
         two.add([])
-        for _ in range(8):
-            time.sleep(0.2)
+        for _ in range(3):
+            later(LEASE_S / 2)
             one.renew(HERE)
             assert two.claim(THERE) is None
         assert one.finish(HERE, held, State.DONE, [])
 
 
-def test_a_runner_of_this_machine_that_is_gone_holds_nothing(tmp_path, table, keeper):
+def test_a_runner_of_this_machine_that_is_gone_holds_nothing(tmp_path, table, keeper, later):
     process = multiprocessing.get_context("spawn").Process(target=os._exit, args=(0,))
     process.start()
     owner = new_owner().split(":")
@@ -136,7 +149,7 @@ def test_a_runner_of_this_machine_that_is_gone_holds_nothing(tmp_path, table, ke
     table.add([item("a")])
     with open_table(tmp_path, keeper) as other:
         assert other.claim(":".join(owner)) is not None
-    time.sleep(1.1)
+    later(2.0)  # SQLite looks for free leases every second
     assert table.claim(HERE) is not None
 
 
@@ -201,15 +214,14 @@ def test_a_database_that_another_machine_may_have_open_is_not_opened(tmp_path, m
     assert choose_keeper(tmp_path, "sqlite") == "sqlite"
 
 
-def test_a_claim_that_is_empty_is_held_until_its_lease_ran_out(tmp_path, monkeypatch):
+def test_a_claim_that_is_empty_is_held_until_its_lease_ran_out(tmp_path, later):
     """Without hard links a claim is empty for a moment, and stays so if its maker dies in it."""
-    monkeypatch.setattr(file_table, "LEASE_S", 1.0)
     with open_table(tmp_path, "files") as table:
         table.add([item("a")])
         claim = table._path(item("a").id, "claim")
         claim.touch()
         assert table.claim(HERE) is None
-        time.sleep(1.2)
+        later(LEASE_S + 1.0)
         assert table.claim(HERE).item.name == "a"
 
 

@@ -60,7 +60,7 @@ def test_what_was_measured_is_kept_and_not_measured_again(tmp_path, monkeypatch)
 
     network = SimpleNamespace(sha256="ab" * 32)
     (tmp_path / "arteries").mkdir()
-    monkeypatch.setattr(registry, "load_model", lambda _: SimpleNamespace(manifest=network))
+    monkeypatch.setattr(call_cases, "open_network", lambda *_: SimpleNamespace(manifest=network))
     monkeypatch.setattr(registry, "models_folder", lambda: tmp_path)
     monkeypatch.setattr(call_cases, "measure_cases", measure)
     monkeypatch.setattr(call_cases, "fitting_seeds", lambda first, heads, **_: tuple(range(first, first + heads)))
@@ -135,6 +135,12 @@ def test_local_cases_change_two_numbers_and_leave_a_report(tmp_path, monkeypatch
     [
         pytest.param(["--manifest", "m.json"], "go together", id="nowhere to go"),
         pytest.param(["--manifest", "m.json", "--out", "x", "--config", "m.json"], "name it in the configuration", id="both"),
+        pytest.param(["--config", "m.json", "--heads", "240"], "--config and --heads do not go together", id="heads twice"),
+        pytest.param(
+            ["--config", "m.json", "--model", "a", "--heads", "60"],
+            "--config and --model and --heads",
+            id="model and heads twice",
+        ),
     ],
 )
 def test_options_that_do_not_fit_are_refused(tmp_path, monkeypatch, arguments, words):

@@ -94,9 +94,9 @@ def test_no_file_crashes_the_reader(tmp_path):
     done = subprocess.run(
         [sys.executable, program, tmp_path, *options, corpus], capture_output=True, text=True, errors="replace", check=False
     )
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-1500:]}"
     most = (tmp_path / "most").read_text(encoding="ascii")
     sys.stderr.write("\n".join(["", *STATES.findall(done.stderr), f"most memory for an input: {most}", ""]))
-    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-1500:]}"
 
 
 def test_no_way_of_arriving_gives_a_wrong_volume():

@@ -1,7 +1,5 @@
 """What the phantom writes is valid DICOM with the geometry, times and values it was given."""
 
-import subprocess
-import sysconfig
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+from lvo_tests_dicom_writing import said_by
 from scipy.spatial.transform import Rotation
 
 from lvo.core.grid import Grid
@@ -34,10 +33,9 @@ def volume() -> Volume:
 
 def verify(path: Path) -> list[str]:
     """Error lines of dciodvfy."""
-    program = Path(sysconfig.get_path("scripts")) / "dciodvfy"
-    done = subprocess.run([program, path], capture_output=True, text=True, check=False)
-    assert "CTImage" in done.stderr or "SCImage" in done.stderr, "dciodvfy must recognise the object"
-    return [line for line in done.stderr.splitlines() if line.startswith("Error")]
+    _, said = said_by("dciodvfy", path)
+    assert "CTImage" in said or "SCImage" in said, "dciodvfy must recognise the object"
+    return [line for line in said.splitlines() if line.startswith("Error")]
 
 
 def read_with_simpleitk(paths) -> SimpleITK.Image:

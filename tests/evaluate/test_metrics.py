@@ -58,6 +58,8 @@ def test_a_perfect_curve_still_has_an_interval():
     found = metrics.auc(np.arange(11.0, 31.0), np.arange(10.0))
     assert (found.value, found.high) == (1.0, 1.0)
     assert found.low == pytest.approx(0.025 ** (1 / 10), abs=1e-6)  # ten independent pairs
+    worst = metrics.auc(np.arange(10.0), np.arange(11.0, 31.0))
+    assert (worst.value, worst.low, worst.high) == (0.0, 0.0, pytest.approx(1.0 - found.low))
 
 
 def test_sensitivity_at_a_specificity_by_hand():

@@ -9,7 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from lvo.core.anatomy import VESSEL_CLASSES
-from lvo.infer.manifest import SCHEMA, InputContract, Manifest, OutputContract, TrainingRecord, manifest_toml, sha256_of
+from lvo.durable import sha256_of
+from lvo.infer.manifest import SCHEMA, InputContract, Manifest, OutputContract, TrainingRecord, manifest_toml
 from lvo.infer.window import IMAGE_CHANNELS
 
 WINDOW, MULTIPLE = (24, 32, 40), 8

@@ -159,7 +159,7 @@ def test_an_unsupported_contract_is_refused(model_folder, edit_manifest, old, ne
 
 
 def test_a_file_that_is_no_network_is_refused(model_folder, edit_manifest):
-    from lvo.infer.manifest import sha256_of
+    from lvo.durable import sha256_of
 
     path = model_folder / "model.onnx"
     old = sha256_of(path)

@@ -1,6 +1,5 @@
 """The call is fitted on measured cases: each detector on its own sites, the probability on the highest of them."""
 
-import operator
 from dataclasses import fields
 from multiprocessing import active_children
 
@@ -8,12 +7,14 @@ import numpy as np
 import pytest
 from lvo_tests_call_scene import NETWORK, case, drawn, hemisphere
 
+from lvo.core.grid import Grid
 from lvo.core.report import Side, Site
+from lvo.core.volume import Quantity, Volume
 from lvo.cta.call import DETECTORS, suspect
 from lvo.cta.features import BasilarFeatures, HemisphereFeatures
 from lvo.errors import InputError
 from lvo.train import call
-from lvo.train.call import COVERED_SITES, FEATURES, CallCase, fit_call
+from lvo.train.call import COVERED_SITES, FEATURES, CallCase, fit_call, is_refused
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,28 @@ def test_what_can_be_told_apart_is(fitted):
     assert min(quality.detector_auc.values()) > 0.95
     assert quality.auc > 0.95
     assert quality.brier < 0.05
+
+
+@pytest.mark.parametrize(
+    ("arterial_hu", "slice_mm", "refused"),
+    [
+        pytest.param(300.0, 0.6, False, id="a good scan"),
+        pytest.param(300.0, 1.5, False, id="slices as thick as may be"),
+        pytest.param(300.0, 1.51, True, id="slices too thick"),
+        pytest.param(150.0, 0.6, False, id="as little contrast as may be"),
+        pytest.param(149.0, 0.6, True, id="too little contrast"),
+        pytest.param(None, 0.6, True, id="no artery"),
+    ],
+)
+def test_nothing_is_learnt_from_a_scan_that_would_be_refused(arterial_hu, slice_mm, refused):
+    grid = Grid.from_axes((10, 10, 10), (0.8,) * 3, origin_lps_mm=(0.0, 0.0, 0.0))
+    hu, artery = np.full(grid.shape_kji, 40.0, np.float32), np.zeros(grid.shape_kji, np.float32)
+    if arterial_hu is not None:
+        hu[:2], artery[:2] = arterial_hu, 1.0
+    vessels = {
+        name: Volume(array, grid, Quantity.PROBABILITY) for name, array in (("artery", artery), ("vein", np.zeros_like(artery)))
+    }
+    assert is_refused(Volume(hu, grid, Quantity.HU), vessels, slice_mm=slice_mm) == refused
 
 
 def test_noise_is_not_told_apart():
@@ -121,7 +144,7 @@ def test_too_few_cases_are_refused(cases, words):
 
 def test_an_interrupted_measurement_ends_its_processes_at_once(monkeypatch):
     """The second case would take days; progress is told for the first."""
-    monkeypatch.setattr(call, "_measure_case", operator.pow)
+    monkeypatch.setattr(call, "_measure_case", pow)
     told = []
 
     def interrupt(text):
@@ -129,6 +152,6 @@ def test_an_interrupted_measurement_ends_its_processes_at_once(monkeypatch):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        call.measure_cases(7, [1, 10**9, 10**9], workers=1, progress=interrupt)
+        call.measure_cases(7, [1, 1 << 1_000_000, 1 << 1_000_000], precision=1 << 10_000_000, workers=1, progress=interrupt)
     assert told == ["1 of 3 heads measured"]
     assert active_children() == []

@@ -5,32 +5,43 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
+import numpy as np
 import pytest
 from lvo_tests_call_scene import NETWORK, case, drawn
 
 from lvo.core.outcome import Assessed, NotAssessable
 from lvo.core.report import Side, Site
 from lvo.errors import ConfigError, ModelError
-from lvo.infer.manifest import manifest_toml
+from lvo.infer.call_head import load_call_head
+from lvo.infer.manifest import manifest_toml, read_manifest
+from lvo.infer.registry import models_folder
 from lvo.train import call_cases, local_cases
 from lvo.train import reproduce as room
 from lvo.train.call import LOCAL, fit_call
 from lvo.train.call_cases import Gathered, gather, keep_call, make_call
 from lvo.train.call_config import CallConfig, CallFit, SyntheticCases, call_toml, load_call_config, read_record
 from lvo.train.datasets.manifest import SCHEMA, DataManifest, Entry, FileRef, write_data_manifest
-from lvo.train.local_cases import measure_for_fit, stops_of
+from lvo.train.local_cases import measure_for_fit, measure_local, stops_of
 from lvo.train.manifest_data import Source
 
 SHIPPED = Path(__file__).parents[2] / "configs" / "train" / "call" / "arteries.toml"
 
 
 def test_the_shipped_configuration_says_what_the_defaults_are(tmp_path):
-    assert load_call_config(SHIPPED) == CallConfig(synthetic=SyntheticCases())
+    """But for the precision: the maps of the shipped call are those of a fast machine."""
+    assert load_call_config(SHIPPED) == CallConfig(precision="bfloat16", synthetic=SyntheticCases())
     path = tmp_path / "call.toml"
     config = CallConfig(network="mine", synthetic=SyntheticCases(heads=60), fit=CallFit(inverse_penalty=0.5, folds=4))
     path.write_text(call_toml(config))
     assert load_call_config(path) == config
     assert load_call_config(path).sha256 == config.sha256 != CallConfig(synthetic=SyntheticCases()).sha256
+
+
+def test_the_shipped_call_tells_how_it_was_fitted():
+    """The record beside it is the configuration in `configs`, and its hash is in the words of the call."""
+    record = read_record(models_folder() / "arteries")
+    assert record == load_call_config(SHIPPED)
+    assert f"; configuration {record.sha256[:12]}" in load_call_head(read_manifest(models_folder() / "arteries")).fitted_on
 
 
 @pytest.mark.parametrize(
@@ -40,6 +51,7 @@ def test_the_shipped_configuration_says_what_the_defaults_are(tmp_path):
         pytest.param("[synthetic]\nfirst_seed = 6000", "first_seed must be one of 5000 to 5999", id="the evaluation set"),
         pytest.param("[synthetic]\nfirst_seed = 10000", "first_seed", id="heads that the network learnt from"),
         pytest.param("[synthetic]\nhead = 3", "head", id="unknown key"),
+        pytest.param("precision = 'int8'\n[synthetic]", "precision", id="unknown precision"),
         pytest.param("[manifests]\npaths = []", "paths", id="no manifest"),
         pytest.param("[synthetic]\n[fit]\nfolds = 1", "folds", id="one fold"),
         pytest.param("[synthetic]\n[fit]\ninverse_penalty = 0.0", "inverse_penalty", id="no weights at all"),
@@ -72,6 +84,27 @@ def test_a_mixture_tells_real_from_synthetic_and_keeps_a_patient_in_one_fold():
     )
 
 
+@pytest.mark.parametrize(
+    ("precision", "rounded", "refused"),
+    [
+        pytest.param("float32", 0.0, False, id="exact"),
+        pytest.param("bfloat16", 0.004, False, id="rounded as asked"),
+        pytest.param("bfloat16", 0.0, True, id="rounded by a processor that cannot"),
+    ],
+)
+def test_a_network_has_the_precision_that_is_asked_for_or_is_refused(monkeypatch, precision, rounded, refused):
+    def load(_name, *, root, precision="float32"):
+        assert root is None
+        return SimpleNamespace(manifest=NETWORK, run=lambda window: window + (rounded if precision == "bfloat16" else 0.0))
+
+    monkeypatch.setattr(call_cases, "load_model", load)
+    if refused:
+        with pytest.raises(ModelError, match="this one computes in float32"):
+            call_cases.open_network("mine", precision)
+    else:
+        assert call_cases.open_network("mine", precision).run(1.0) == 1.0 + rounded
+
+
 def entry(patient, **known):
     image = FileRef(path=f"{patient}.nii.gz", sha256="0" * 64)
     return Entry(subject=patient, patient=patient, kind="cta", image=image, split="validation", **known)
@@ -92,7 +125,13 @@ def test_what_is_known_of_an_occlusion_decides_whether_a_scan_can_be_fitted_on()
 
 
 @pytest.fixture
-def hospital(tmp_path, monkeypatch):
+def grid():
+    """Of every scan of the hospital."""
+    return SimpleNamespace(spacing_kji_mm=np.array([1.0, 0.5, 0.5]))
+
+
+@pytest.fixture
+def hospital(tmp_path, monkeypatch, grid):
     """A manifest of two patients, one of them scanned twice, and features that need no network."""
     known = {"occluded": True, "side": "left", "site": "M1"}
     entries = (entry("b", **known), entry("a", occluded=False), entry("b", **known), entry("c"))
@@ -105,7 +144,7 @@ def hospital(tmp_path, monkeypatch):
     measures = SimpleNamespace(
         features=lambda side: measured.left if side is Side.LEFT else measured.right, basilar_features=lambda: None
     )
-    registered = SimpleNamespace(hu=0, pose=0, scanned=SimpleNamespace(grid=SimpleNamespace(spacing_kji_mm=(1.0, 0.5, 0.5))))
+    registered = SimpleNamespace(hu=0, pose=0, scanned=SimpleNamespace(grid=grid))
     monkeypatch.setattr(local_cases, "register_entry", lambda *_, **__: Assessed(registered))
     monkeypatch.setattr(local_cases, "is_refused", lambda *_, slice_mm: slice_mm > 1.5)
     monkeypatch.setattr(local_cases, "predict", lambda *_: None)
@@ -125,14 +164,37 @@ def test_scans_of_a_manifest_become_cases(hospital):
     assert found.left_out == (("c", "nobody says whether a vessel is occluded"),)
 
 
+@pytest.mark.parametrize(
+    ("spacing_kji_mm", "used"),
+    [
+        pytest.param((1.5, 0.5, 0.5), 3, id="thin"),
+        pytest.param((1.6, 0.5, 0.5), 0, id="thick"),
+        pytest.param((0.5, 0.5, 1.6), 0, id="thick, and stored on its side"),
+    ],
+)
+def test_a_scan_that_would_be_refused_is_neither_fitted_nor_recalibrated_on(hospital, grid, spacing_kji_mm, used):
+    manifest, path = hospital
+    grid.spacing_kji_mm = np.array(spacing_kji_mm)
+    sources, splits = [Source(manifest, path.parent, "")], ("validation",)
+    fitting = measure_for_fit(sources, splits, MODEL)
+    local = measure_local(sources, splits, MODEL, fit_call(drawn(), network=NETWORK)[0])
+    for found in (fitting, local):
+        assert len(found.cases) == used
+        assert sum("too thick" in why for _, why in found.left_out) == 3 - used
+
+
 def test_a_configuration_gathers_synthetic_and_real_cases(hospital, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(call_cases, "fitting_seeds", lambda first, heads, *, least_each: (first, heads, least_each))
-    monkeypatch.setattr(call_cases, "measure_cases", lambda name, seeds, **_: asked.append((name, seeds)) or tuple(drawn(4)))
+    monkeypatch.setattr(
+        call_cases, "measure_cases",
+        lambda name, seeds, *, precision, **_: asked.append((name, seeds, precision)) or tuple(drawn(4)),
+    )  # fmt: skip
     path = tmp_path / "call.toml"
-    path.write_text(f"network = 'mine'\n[synthetic]\nheads = 9\n[manifests]\npaths = [{json.dumps(str(hospital[1]))}]\n")
+    manifests = f"[manifests]\npaths = [{json.dumps(str(hospital[1]))}]\n"
+    path.write_text(f"network = 'mine'\nprecision = 'bfloat16'\n[synthetic]\nheads = 9\n{manifests}")
     found = gather(load_call_config(path), MODEL)
-    assert asked == [("mine", (5100, 9, 12))]
+    assert asked == [("mine", (5100, 9, 12), "bfloat16")]
     assert [one.family for one in found.cases] == ["plain"] * 4 + [LOCAL] * 3
     assert found.local.startswith("Hospital A (manifest ")
 
@@ -149,9 +211,16 @@ def test_the_fit_is_recorded_beside_the_network_and_found_again(tmp_path, monkey
     manifest = msgspec.toml.decode((folder / "manifest.toml").read_bytes(), type=type(NETWORK))
     assert manifest.metrics == {"call_auc": round(quality.auc, 4), "call_brier": round(quality.brier, 4)}
     monkeypatch.setattr(room, "seeds_of", lambda _: (5100, 5101))
-    monkeypatch.setattr(room, "measure_cases", lambda _name, seeds, **_: tuple(case(seed) for seed in seeds))
-    found = room._call_cases(folder, head, room._Run(None, 1, lambda _: None), config)
-    assert [one.seed for one in found] == [5100, 5101]
+    asked = []
+    monkeypatch.setattr(
+        room, "measure_cases",
+        lambda _, seeds, *, precision, **__: asked.append(precision) or tuple(map(case, seeds)),
+    )  # fmt: skip
+    for precision in ("float32", "bfloat16"):
+        recorded = msgspec.structs.replace(config, precision=precision)
+        found = room._call_cases(folder, head, room._Run(None, 1, lambda _: None), recorded)
+        assert [one.seed for one in found] == [5100, 5101]
+    assert asked == ["float32", "bfloat16"]
     lines = room._call_statements(folder, manifest, head, drawn(), config)
     assert {one.verdict for one in lines} == {"agrees"}
     other = room._call_statements(folder, manifest, head, drawn(), msgspec.structs.replace(config, fit=CallFit()))
@@ -164,8 +233,7 @@ def test_the_fit_is_recorded_beside_the_network_and_found_again(tmp_path, monkey
 def test_a_call_of_local_scans_is_not_said_to_be_reproduced(tmp_path):
     config = msgspec.convert({"manifests": {"paths": ["local.json"]}}, CallConfig)
     head, _ = fit_call(drawn(), network=NETWORK)
-    assert room._call_cases(tmp_path, head, room._Run(None, 1, lambda _: None), config) == ()
-    lines = list(room._call_statements(tmp_path, NETWORK, head, (), config))
-    assert {(one.verdict, one.remark) for one in lines} == {
-        ("not recomputed", "needs the scans of its manifests: lvo calibrate --config")
-    }
+    why = room._why_not(tmp_path, config)
+    assert why == "needs the scans of its manifests: lvo calibrate --config"
+    lines = list(room._call_statements(tmp_path, NETWORK, head, (), config, why))
+    assert {(one.verdict, one.remark) for one in lines} == {("not recomputed", why)}

@@ -13,8 +13,9 @@ from lvo.errors import ModelError
 from lvo.infer import load_model, predict
 from lvo.infer.window import IMAGE_CHANNELS, sliding_window
 from lvo.train import export
-from lvo.train.fit import BEST, Checkpoint, crop_image, fit, load_checkpoint, torch_runner
+from lvo.train.fit import crop_image, fit, load_checkpoint, torch_runner
 from lvo.train.network import build_network
+from lvo.train.run import BEST
 
 
 @pytest.fixture(scope="module")
@@ -130,5 +131,5 @@ def test_both_commands_work_together(tmp_path):
     arguments = ["--checkpoint", str(tmp_path / "run" / "best.pt"), "--name", "tiny", "--out", str(tmp_path / "models")]
     made = CliRunner().invoke(export_command, arguments)
     assert made.exit_code == 0, made.output
-    assert isinstance(load_checkpoint(tmp_path / "run" / "best.pt"), Checkpoint)
+    assert load_checkpoint(tmp_path / "run" / "best.pt").config.name == "tiny"
     assert load_model("tiny", root=tmp_path / "models").manifest.sha256 in made.output

@@ -9,7 +9,8 @@ from lvo.errors import ConfigError, InputError, UsageError
 from lvo.train import fit as room
 from lvo.train.config import decode_config, encode_config, load_train_config
 from lvo.train.data import PatchDataset
-from lvo.train.fit import BEST, LAST, fit, learning_rate, load_checkpoint
+from lvo.train.fit import Checkpoint, fit, learning_rate, load_checkpoint
+from lvo.train.run import BEST, LAST
 from lvo.train.team import Team, join_team
 
 
@@ -130,7 +131,7 @@ def test_a_team_shares_every_batch_and_leaves_nothing_out(tiny, tiny_crops):
     """Step by step, what two processes see together is what one alone would see."""
     data, cpu = PatchDataset(tiny_crops[0], tiny, 48), torch.device("cpu")
     alone, first, second = (
-        [image for image, _ in room._batches(data, tiny, 1, team)]
+        [image for image, _ in room._batches(data, Checkpoint(tiny, epoch=1), team, tiny.fit.batch // team.size)]
         for team in (Team(0, 1, cpu), Team(0, 2, cpu), Team(1, 2, cpu))
     )
     assert len(alone) == len(first) == len(second) == tiny.fit.steps_per_epoch

@@ -55,7 +55,8 @@ def registering(monkeypatch):
     """Registration replaced: a crop full of one value; s1 cannot be registered."""
     asked = []
 
-    def register(_source, entry, settings):
+    def register(_source, entry, settings, *, labels):
+        assert labels
         asked.append(entry.subject)
         if entry.subject == "s1":
             return NotAssessable(("no head was found",))
@@ -110,7 +111,7 @@ def test_patches_are_cut_from_real_scans_as_often_as_asked(tiny, tiny_crops, sha
 def test_nothing_to_learn_from_is_refused(tiny, manifest, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="nothing to learn from"):
         PatchDataset(TrainingCrops(()), tiny, 1)
-    monkeypatch.setattr(manifest_data, "register_entry", lambda *_: NotAssessable(("no head",)))
+    monkeypatch.setattr(manifest_data, "register_entry", lambda *_, **__: NotAssessable(("no head",)))
     with pytest.raises(InputError, match="no scan of the manifests can be trained on"):
         prepare.prepare(replace(tiny, manifests=ManifestSettings(paths=(str(manifest),))), tmp_path / "cache")
 

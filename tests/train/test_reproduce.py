@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from lvo import cli as command_line
-from lvo.errors import InputError, UsageError
+from lvo.errors import InputError, ModelError, UsageError
 from lvo.infer.manifest import manifest_toml, read_manifest
 from lvo.infer.registry import models_folder
 from lvo.train import reproduce as room
@@ -47,6 +47,7 @@ def shipped(tmp_path, monkeypatch):
 
     monkeypatch.setattr(room, "_validate_one", validate_one)
     monkeypatch.setattr(room, "_call_cases", lambda *_: ())
+    monkeypatch.setattr(room, "open_network", lambda *_, **__: None)
     return folder
 
 
@@ -88,6 +89,23 @@ def test_the_call_is_fitted_again(shipped, monkeypatch):
     assert (found["CARD.md", "cross-validated AUC"], found["CARD.md", "Brier"], found["CARD.md", "M2"]) == (
         "agrees", "agrees", "differs",
     )  # fmt: skip
+
+
+def test_a_machine_without_the_precision_of_the_call_says_so_and_compares_the_rest(shipped, monkeypatch):
+    """Maps of another precision would give another call, and that would not be the model's fault."""
+
+    def refuse(_name, precision, *, root):
+        assert (root, precision) == (shipped.parent, "bfloat16")
+        msg = "[runtime] precision = 'bfloat16' needs device openvino"
+        raise ModelError(msg)
+
+    monkeypatch.setattr(room, "open_network", refuse)
+    monkeypatch.setattr(room, "_call_cases", lambda *_: pytest.fail("a scan was measured"))
+    run = reproduce(shipped)
+    (stem,) = (one for one in run.statements if (one.file, one.name) == ("call.json", "stem"))
+    assert stem.verdict == "not recomputed"
+    assert "precision = 'bfloat16', which this machine cannot repeat: [runtime]" in stem.remark
+    assert verdicts(run)["manifest.toml", "validation_artery_dice"] == "agrees"
 
 
 def test_two_runs_bit_for_bit(shipped):

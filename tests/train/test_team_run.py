@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +20,19 @@ from lvo.train.prepare import prepare
 from lvo.train.shards import save_crop
 
 START = "from lvo.cli import main; main()"
+DIES = """
+import os, signal
+from lvo.train.run import Keeper
+
+keep = Keeper.keep
+
+def keep_and_die(self, state):
+    keep(self, state)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Keeper.keep = keep_and_die
+"""
+"""A power cut, when the first checkpoint is just written."""
 
 
 @pytest.fixture
@@ -75,15 +87,17 @@ workers = 0
     return path, replace(tiny, fit=fitting, manifests=ManifestSettings(paths=(str(tmp_path / "m.json"),)))
 
 
-def team(config: Path, out: Path, *more: str) -> subprocess.Popen:
-    """Start two processes."""
-    script = out.with_suffix(".py")
-    script.write_text(START)
+def team(config: Path, out: Path, *more: str, script: str = START) -> tuple[int, str]:
+    """Run two processes; the exit status, and what they told."""
+    path = out.with_suffix(".py")
+    path.write_text(script)
     arguments = ["train", "--config", config, "--out", out, "--cache", config.parent / "crops", *more]
-    return subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script, *arguments],
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", path, *arguments],
         stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=config.parent,
+        timeout=600, check=False,
     )  # fmt: skip
+    return done.returncode, done.stderr
 
 
 def epochs_of(text: str) -> list[dict[str, float]]:
@@ -103,9 +117,8 @@ def test_two_processes_train_as_one_does_and_go_on_after_a_break(problem, tmp_pa
     fit(prepared.config, prepared.training, prepared.validation, tmp_path / "alone", start=start, progress=lines.append)
     alone = epochs_of("\n".join(lines))
     weights = ("--weights", str(tmp_path / "before" / "best.pt"))
-    with team(path, tmp_path / "two", *weights) as running:
-        told = running.communicate(timeout=600)[1]
-    assert running.returncode == 0, told
+    status, told = team(path, tmp_path / "two", *weights)
+    assert status == 0, told
     together = epochs_of(told)
     assert len(together) == len(alone) == 3  # one line per epoch: only one process speaks
     for one, two in zip(alone, together, strict=True):
@@ -114,17 +127,10 @@ def test_two_processes_train_as_one_does_and_go_on_after_a_break(problem, tmp_pa
     last = load_checkpoint(tmp_path / "two" / "last.pt")
     assert (last.epoch, last.step, last.config) == (3, 36, prepared.config)
 
-    with team(path, tmp_path / "broken", *weights) as running:
-        for line in running.stderr:
-            if line.startswith("epoch 1"):
-                running.send_signal(signal.SIGTERM)
-                break
-        running.communicate(timeout=600)
-    stopped = load_checkpoint(tmp_path / "broken" / "last.pt")
-    assert stopped.epoch < 3
-    with team(path, tmp_path / "broken", "--resume", *weights) as running:
-        told = running.communicate(timeout=600)[1]
-    assert running.returncode == 0, told
-    assert len(epochs_of(told)) == 3 - stopped.epoch
+    assert team(path, tmp_path / "broken", *weights, script=DIES + START)[0] != 0
+    assert load_checkpoint(tmp_path / "broken" / "last.pt").epoch == 1
+    status, told = team(path, tmp_path / "broken", "--resume", *weights)
+    assert status == 0, told
+    assert len(epochs_of(told)) == 2
     resumed = load_checkpoint(tmp_path / "broken" / "last.pt")
     assert all(torch.equal(value, resumed.network[name]) for name, value in last.network.items())

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from lvo.durable import sha256_of
 from lvo.errors import ModelError
-from lvo.infer.manifest import MANIFEST_FILE, manifest_toml, read_manifest, sha256_of
+from lvo.infer.manifest import MANIFEST_FILE, manifest_toml, read_manifest
 from lvo.infer.registry import models_folder
 from lvo.infer.session import open_model
 from lvo.infer.window import IMAGE_CHANNELS

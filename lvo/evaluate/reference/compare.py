@@ -163,9 +163,9 @@ def compare(cases: Sequence[Case], reader: str, *, against: str | None = None) -
     areas = paired_areas(first_score, score, positive)
     return [
         Number(CHAPTER, "difference of sensitivity", on_positives.difference, "Newcombe, paired", group),
-        _p("difference of sensitivity", on_positives.p, len(read), "McNemar, exact", group),
+        _p("difference of sensitivity", on_positives.p, on_positives.difference.n, "McNemar, exact", group),
         Number(CHAPTER, "difference of specificity", on_negatives.difference, "Newcombe, paired", group),
-        _p("difference of specificity", on_negatives.p, len(read), "McNemar, exact", group),
+        _p("difference of specificity", on_negatives.p, on_negatives.difference.n, "McNemar, exact", group),
         Number(CHAPTER, "difference of area under the ROC curve", areas.difference, "DeLong, paired", group),
         _p("difference of area under the ROC curve", areas.p, len(read), "DeLong, paired", group),
     ]

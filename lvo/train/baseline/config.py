@@ -1,27 +1,17 @@
 """Configuration of a baseline: frozen, from TOML, hashed."""
 
-import hashlib
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from lvo.errors import ConfigError
 from lvo.synth.cases import SEEDS
-from lvo.train.config import DataSettings, ManifestSettings
+from lvo.train.config import Count, DataSettings, ManifestSettings, NotNegative, Positive, Precision, Section, load_section
 
 __all__ = ["BaselineConfig", "BaselineFit", "BaselineNetwork", "is_baseline", "load_baseline_config"]
 
-Positive = Annotated[float, msgspec.Meta(gt=0.0)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
 
-
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of every section: frozen, keyword-only, unknown keys refused."""
-
-
-class BaselineNetwork(_Section, frozen=True):
+class BaselineNetwork(Section, frozen=True):
     """A MONAI DenseNet.
 
     Args:
@@ -48,7 +38,7 @@ class BaselineNetwork(_Section, frozen=True):
             raise ValueError(msg)
 
 
-class BaselineFit(_Section, frozen=True):
+class BaselineFit(Section, frozen=True):
     """How the weights are found; an epoch shows every scan once.
 
     Args:
@@ -67,14 +57,14 @@ class BaselineFit(_Section, frozen=True):
     batch: Count = 4
     learning_rate: Positive = 1e-3
     weight_decay: NotNegative = 1e-4
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    precision: Precision = "bfloat16"
     threads: Count = 2
     workers: Annotated[int, msgspec.Meta(ge=0)] = 1
     patience: Count | msgspec.UnsetType = msgspec.UNSET
     mlflow: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class BaselineConfig(_Section, frozen=True):
+class BaselineConfig(Section, frozen=True):
     """One run of a baseline.
 
     Args:
@@ -109,11 +99,6 @@ class BaselineConfig(_Section, frozen=True):
             msg = f"judged_seeds must lie in {allowed.start} to {allowed.stop - 1}, the evaluation set; got {[first, end]}"
             raise ValueError(msg)
 
-    @property
-    def sha256(self) -> str:
-        """Hash of the resolved configuration."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
-
 
 class _Task(msgspec.Struct):
     task: str = ""
@@ -131,13 +116,6 @@ def load_baseline_config(path: Path) -> BaselineConfig:
     """Read the configuration of a baseline.
 
     Raises:
-        ConfigError: the file cannot be read, is not TOML, or has an unknown key, a wrong type or an impossible value.
+        ConfigError: as `lvo.train.config.load_section`.
     """
-    try:
-        return msgspec.toml.decode(path.read_bytes(), type=BaselineConfig)
-    except OSError as error:
-        msg = f"configuration {path} cannot be read: {error.strerror}"
-        raise ConfigError(msg) from error
-    except (msgspec.DecodeError, ValueError) as error:
-        msg = f"configuration of the baseline {path}: {error}; see configs/train/baselines/whole.toml for every key"
-        raise ConfigError(msg) from error
+    return load_section(path, BaselineConfig, "configuration of the baseline", "configs/train/baselines/whole.toml")

@@ -23,8 +23,8 @@ from lvo.train.baseline.config import BaselineConfig
 from lvo.train.call import COVERED_SITES, stops_of_case
 from lvo.train.config import DataSettings, ManifestSettings
 from lvo.train.datasets.manifest import Entry, Split
-from lvo.train.manifest_data import Source, read_sources, register_entry
-from lvo.train.shards import Crop, ensure_crops, load_crop, place_of, save_crop
+from lvo.train.manifest_data import Source, cached_crop, read_sources
+from lvo.train.shards import Crop, ensure_crops, load_crop
 
 __all__ = ["Example", "ExampleDataset", "Examples", "gather_examples", "on_atlas", "outcome"]
 
@@ -153,13 +153,13 @@ def _registered(
     for source in sources:
         for entry in source.manifest.of(split):
             known = _known(entry)
-            made = known if isinstance(known, NotAssessable) else _crop_of(source, entry, settings, cache)
-            if isinstance(made, NotAssessable) or isinstance(known, NotAssessable):
-                reasons = made.reasons if isinstance(made, NotAssessable) else ()
-                left_out.append((entry.subject, "; ".join(reasons)))
-                continue
-            out.append(Example(_study(entry), entry.subject, on_atlas(made, settings), *known, entry.site))
-            progress(f"{entry.subject}: registered")
+            if not isinstance(known, NotAssessable):
+                crop = cached_crop(_cached_at(cache, entry, settings), source, entry, settings, labels=False, progress=progress)
+                if not isinstance(crop, NotAssessable):
+                    out.append(Example(_study(entry), entry.subject, on_atlas(crop, settings), *known, entry.site))
+                    continue
+                known = crop
+            left_out.append((entry.subject, "; ".join(known.reasons)))
     return tuple(out)
 
 
@@ -178,18 +178,11 @@ def _study(entry: Entry) -> str:
     return f"2.25.{int(hashlib.sha256(content).hexdigest()[:31], 16)}"
 
 
-def _crop_of(source: Source, entry: Entry, settings: DataSettings, cache: Path) -> Crop | NotAssessable:
-    """The crop of a scan, registered once."""
+def _cached_at(cache: Path, entry: Entry, settings: DataSettings) -> Path:
+    """A name that changes with the image and the box."""
     image = entry.native or entry.image
     key = hashlib.sha256(f"{image.sha256}/{entry.angiogram}/{settings.sha256}".encode()).hexdigest()[:24]
-    path = cache / "outcomes" / f"{key}.npz"
-    if not path.exists():
-        made = register_entry(source, entry, settings, labels=False)
-        if isinstance(made, NotAssessable):
-            return made
-        hu = made.value.hu
-        save_crop(path, Crop(hu.array, np.zeros(hu.array.shape, np.uint8), *place_of(hu.grid, made.value.pose)))
-    return load_crop(path)
+    return cache / "outcomes" / f"{key}.npz"
 
 
 class ExampleDataset(Dataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):

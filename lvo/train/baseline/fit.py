@@ -1,11 +1,10 @@
 """Train a baseline: deterministic by seed, resumable, the best checkpoint chosen by the loss on other scans."""
 
-import pickle
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
@@ -14,40 +13,19 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-from lvo.errors import InputError, UsageError
+from lvo.errors import InputError
 from lvo.infer.window import normalize
 from lvo.train.baseline.config import BaselineConfig
 from lvo.train.baseline.data import Example, ExampleDataset, Examples
 from lvo.train.baseline.network import build_baseline
-from lvo.train.fit import BEST, LAST, learning_rate
+from lvo.train.fit import learning_rate
 from lvo.train.logs import open_log
+from lvo.train.run import Keeper, RunState, load_state
 from lvo.train.team import Team, join_team
 
 __all__ = ["BaselineState", "fit_baseline", "load_baseline", "probabilities", "score_baseline"]
 
-_CHOOSE_BY = "validation_loss"
-
-
-@dataclass(slots=True)
-class BaselineState:
-    """The state of a run after an epoch."""
-
-    config: BaselineConfig
-    epoch: int = 0
-    step: int = 0
-    elapsed_s: float = 0.0
-    metrics: dict[str, float] = field(default_factory=dict)
-    network: dict[str, Any] = field(default_factory=dict)
-    optimizer: dict[str, Any] = field(default_factory=dict)
-
-
-def _save(path: Path, state: BaselineState) -> None:
-    """Write a checkpoint, all or nothing."""
-    content = {name: getattr(state, name) for name in BaselineState.__slots__}
-    content["config"] = msgspec.json.encode(state.config).decode()
-    temporary = path.with_suffix(".part")
-    torch.save(content, temporary)
-    temporary.replace(path)
+BaselineState: TypeAlias = RunState[BaselineConfig]
 
 
 def load_baseline(path: Path) -> BaselineState:
@@ -56,13 +34,13 @@ def load_baseline(path: Path) -> BaselineState:
     Raises:
         InputError: it is missing or no checkpoint of a baseline of this version.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        config = msgspec.json.decode(content.pop("config"), type=BaselineConfig)
-        return BaselineState(config=config, **content)
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError, msgspec.DecodeError) as error:
-        msg = f"{path} is not a readable checkpoint of a baseline"
-        raise InputError(msg) from error
+    return load_state(path, partial(msgspec.json.decode, type=BaselineConfig), "a baseline")
+
+
+def _quality(metrics: Mapping[str, float]) -> float | None:
+    """The lower the loss on other scans, the better."""
+    loss = metrics.get("validation_loss")
+    return None if loss is None else -loss
 
 
 def probabilities(network: nn.Module, examples: Sequence[Example], config: BaselineConfig) -> NDArray[np.float64]:
@@ -73,8 +51,8 @@ def probabilities(network: nn.Module, examples: Sequence[Example], config: Basel
     with torch.inference_mode():
         for example in examples:
             image = torch.from_numpy(normalize(example.hu, config.network.window_hu)[np.newaxis, np.newaxis]).to(device)
-            rows.append(torch.sigmoid(network(image).double())[0].cpu().numpy())
-    return np.array(rows).reshape(-1, 3)
+            rows.append(torch.sigmoid(network(image).double())[0])
+    return torch.stack(rows).cpu().numpy() if rows else np.empty((0, 3))
 
 
 def score_baseline(probability: NDArray[np.float64], examples: Sequence[Example]) -> dict[str, float]:
@@ -129,11 +107,9 @@ def fit_baseline(
         raise InputError(msg)
     out.mkdir(parents=True, exist_ok=True)
     team = join_team()
-    if config.fit.batch % team.size:
-        msg = f"[fit] batch = {config.fit.batch} cannot be shared by {team.size} processes: make it a multiple"
-        raise UsageError(msg)
-    torch.set_num_threads(max(1, config.fit.threads // team.size))
-    state = _state(config, out, resume=resume)
+    share = team.share(config.fit.batch, threads=config.fit.threads)
+    keeper = Keeper(out, config, load_baseline, _quality)
+    state = keeper.begin(resume=resume) or BaselineState(config)
     network = build_baseline(config.network, seed=config.seed).to(team.device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.fit.learning_rate, weight_decay=config.fit.weight_decay)
     if state.network:
@@ -141,9 +117,9 @@ def fit_baseline(
         optimizer.load_state_dict(state.optimizer)
     data, shared = ExampleDataset(examples.training, config), team.sharing(network)
     with open_log(out, config, leads=team.leads) as log:
-        while not _is_over(state, team.agree(_epochs_since_best(state, out) if team.leads else 0.0)):
+        while not _is_over(state, team.agree(keeper.epochs_since_best(state) if team.leads else 0.0)):
             started_s = time.monotonic()
-            loss = _run_epoch(shared, optimizer, data, state, team, len(examples.training))
+            loss = _run_epoch(shared, optimizer, data, state, team, share)
             state.epoch += 1
             if team.leads:
                 found = probabilities(network, examples.validation, config)
@@ -151,26 +127,10 @@ def fit_baseline(
                 state.elapsed_s += time.monotonic() - started_s
                 state.network, state.optimizer = network.state_dict(), optimizer.state_dict()
                 log(state.metrics, state.step)
-                _keep(state, out)
-                values = ", ".join(f"{name} {value:.3f}" for name, value in state.metrics.items())
-                progress(f"epoch {state.epoch}, step {state.step}, {state.elapsed_s / 60.0:.1f} min: {values}")
+                keeper.keep(state)
+                progress(state.line)
             state.elapsed_s = team.agree(state.elapsed_s)  # the others wait here until the checkpoints are written
-    return load_baseline(out / BEST)
-
-
-def _state(config: BaselineConfig, out: Path, *, resume: bool) -> BaselineState:
-    last = out / LAST
-    if not resume:
-        if last.exists():
-            msg = f"{last} is there already: continue it with --resume, or choose another folder"
-            raise UsageError(msg)
-        return BaselineState(config)
-    state = load_baseline(last)
-    if state.config != config:
-        found = f"({state.config.sha256[:12]}, now {config.sha256[:12]})"
-        msg = f"{last} was trained with another configuration {found}; start anew"
-        raise UsageError(msg)
-    return state
+    return keeper.best()
 
 
 def _is_over(state: BaselineState, since_best: float) -> bool:
@@ -178,21 +138,18 @@ def _is_over(state: BaselineState, since_best: float) -> bool:
     return state.epoch >= fitting.epochs or (isinstance(fitting.patience, int) and since_best >= fitting.patience)
 
 
-def _epochs_since_best(state: BaselineState, out: Path) -> float:
-    return float(state.epoch - load_baseline(out / BEST).epoch) if state.epoch and (out / BEST).exists() else 0.0
-
-
 def _run_epoch(
-    network: nn.Module, optimizer: torch.optim.Optimizer, data: ExampleDataset, state: BaselineState, team: Team, n: int
+    network: nn.Module, optimizer: torch.optim.Optimizer, data: ExampleDataset, state: BaselineState, team: Team, share: int
 ) -> float:
     """Show every scan once, but for what does not fill a batch; mean loss."""
     fitting = state.config.fit
+    n = len(data) // fitting.epochs
     per_epoch = n // fitting.batch * fitting.batch
     chosen = Subset(data, range(state.epoch * n + team.rank, state.epoch * n + per_epoch, team.size))
     network.train()
     losses = []
     torch.manual_seed(state.config.seed + 1000 * (state.epoch + 1))  # of dropout, so that a resumed run drops the same
-    for image, occluded, weight in DataLoader(chosen, batch_size=fitting.batch // team.size, num_workers=fitting.workers):
+    for image, occluded, weight in DataLoader(chosen, batch_size=share, num_workers=fitting.workers):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(state.step / (fitting.epochs * (per_epoch // fitting.batch)), fitting.learning_rate)
         optimizer.zero_grad(set_to_none=True)
@@ -207,11 +164,3 @@ def _run_epoch(
         losses.append(float(loss.detach()))
         state.step += 1
     return float(np.mean(losses))
-
-
-def _keep(state: BaselineState, out: Path) -> None:
-    """Write the last checkpoint, and the best one when this is it."""
-    _save(out / LAST, state)
-    value = state.metrics.get(_CHOOSE_BY)
-    if value is None or not (out / BEST).exists() or value < load_baseline(out / BEST).metrics.get(_CHOOSE_BY, np.inf):
-        _save(out / BEST, state)

@@ -11,6 +11,7 @@ from lvo.core.report import Call, Side
 from lvo.train.baseline.data import Example
 from lvo.train.baseline.fit import BaselineState, probabilities
 from lvo.train.baseline.network import PLACES, build_baseline
+from lvo.train.team import join_team
 
 __all__ = ["REFERENCE_FILE", "RESULTS_FILE", "write_tables"]
 
@@ -31,7 +32,7 @@ def write_tables(state: BaselineState, examples: Sequence[Example], out: Path) -
     Returns:
         The two files; `lvo evaluate RESULTS --reference REFERENCE` compares them.
     """
-    network = build_baseline(state.config.network, seed=0)
+    network = build_baseline(state.config.network, seed=0).to(join_team().device)
     network.load_state_dict(state.network)
     found = probabilities(network, examples, state.config)
     made_by = f"baseline {state.config.name} (no product, no evidence)"

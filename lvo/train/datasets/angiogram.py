@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from lvo.config import PerfusionSettings
 from lvo.core.outcome import Assessed, NotAssessable
 from lvo.core.volume import TimeSeries, Volume
 from lvo.image.brain import find_brain
@@ -22,8 +23,6 @@ Angiogram = Literal["peak", "mip", ""]
 """How it is made; empty for an angiogram that was scanned as one."""
 
 _UNENHANCED_FRAMES = 2
-_MIN_BOLUS_HU = 20.0
-"""As `[perfusion] min_bolus_hu`: less is no bolus."""
 
 
 def pseudo_angiogram(series: TimeSeries, how: Angiogram) -> Assessed[Volume] | NotAssessable:
@@ -43,7 +42,7 @@ def pseudo_angiogram(series: TimeSeries, how: Angiogram) -> Assessed[Volume] | N
     if isinstance(brain, NotAssessable):
         return brain
     sampled = sample(series, intracranial(series, brain.value))
-    n_baseline = find_bolus(sampled, min_bolus_hu=_MIN_BOLUS_HU)
+    n_baseline = find_bolus(sampled, min_bolus_hu=PerfusionSettings().min_bolus_hu)
     if isinstance(n_baseline, NotAssessable):
         return n_baseline
     if how == "mip":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lvo.config import CtaSettings
 from lvo.core.grid import Grid
 from lvo.core.volume import Quantity, Volume
 from lvo.dicom.facts import MIN_COVERAGE_MM
@@ -21,8 +22,8 @@ from lvo.train.datasets.tree import Tree, walk
 
 __all__ = ["Checked", "Survey", "survey"]
 
-THICK_MM = 1.5
-"""`[cta] max_slice_mm`: thicker angiograms are refused in use, and hardly show M2."""
+THICK_MM = CtaSettings().max_slice_mm
+"""Thicker angiograms are refused in use, and hardly show M2."""
 LARGE_VOXELS = 60_000_000
 """A head at 0.4 mm has some 50 million voxels."""
 
@@ -133,10 +134,7 @@ def _check(tree: Tree, scan: Scan, names: Mapping[int, str], *, values: bool) ->
     """Look at one scan."""
     path = tree.path(scan.image)
     try:
-        if scan.kind == "ctp":
-            describe_series(path)
-            return Checked(scan, None, ())
-        if not values and scan.angiogram:
+        if scan.kind == "ctp" or (scan.angiogram and not values):
             describe_series(path)
             return Checked(scan, None, ())
         if not values and is_nifti(path):

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from nibabel import Nifti1Image
 
 from lvo.core.outcome import NotAssessable
 from lvo.core.study import SeriesRef, Study
@@ -12,6 +13,7 @@ from lvo.core.volume import Quantity, TimeSeries, Volume
 from lvo.dicom.index import open_studies
 from lvo.dicom.load import load_time_series, load_volume
 from lvo.dicom.select import choose
+from lvo.durable import sha256_of
 from lvo.errors import InputError
 from lvo.nifti.files import load_nifti_volume, open_nifti, read_values
 from lvo.nifti.series import is_nifti
@@ -54,8 +56,7 @@ def _frames(path: Path) -> TimeSeries:
     if not is_nifti(path):
         with open_studies([path]) as studies:
             return load_time_series(_series(studies, "ctp", path)).series
-    describe_series(path)
-    image = open_nifti(path)
+    image = _open_series(path)
     array = read_values(image).transpose(3, 2, 1, 0)
     times_s = np.repeat(np.arange(array.shape[0], dtype=np.float64)[:, None], array.shape[1], axis=1)
     return TimeSeries(np.ascontiguousarray(array), from_nibabel_ras(image.affine, image.shape), times_s)
@@ -71,15 +72,19 @@ def describe_series(path: Path) -> str:
         with open_studies([path]) as studies:
             series = _series(studies, "ctp", path)
             return f"{sum(len(one.instances) for one in series)} images"
-    shape = open_nifti(path).shape
-    if len(shape) != 4 or shape[3] < 2:
-        msg = f"{path.name} has shape {shape}; a perfusion scan has a fourth axis, time"
-        raise InputError(msg)
+    shape = _open_series(path).shape
     return f"{shape[3]} frames of {shape[2]} slices"
 
 
-def _series(studies: Iterable[Study], kind: Kind, path: Path) -> tuple[SeriesRef, ...]:
+def _open_series(path: Path) -> Nifti1Image:
+    image = open_nifti(path)
+    if len(image.shape) != 4 or image.shape[3] < 2:
+        msg = f"{path.name} has shape {image.shape}; a perfusion scan has a fourth axis, time"
+        raise InputError(msg)
+    return image
 
+
+def _series(studies: Iterable[Study], kind: Kind, path: Path) -> tuple[SeriesRef, ...]:
     every = list(studies)
     if len(every) != 1:
         msg = f"{path.name} holds {len(every)} studies, one is needed; index its folders one by one"
@@ -100,7 +105,6 @@ def _series(studies: Iterable[Study], kind: Kind, path: Path) -> tuple[SeriesRef
 def sha256_of_path(path: Path) -> str:
     """Hash of a file; of a folder the hash of the hashes of its files, whatever their names and order."""
     if path.is_file():
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256_of(path)
     parts = sorted(sha256_of_path(one) for one in path.rglob("*") if one.is_file())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

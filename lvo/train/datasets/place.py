@@ -21,6 +21,8 @@ FAR_MM = 15.0
 """A clot farther from every named artery lies beyond the circle of Willis: its site stays unknown."""
 BASILAR_MM = 5.0
 """The basilar artery counts only this near."""
+_AS_NEAR_MM = 1.0
+"""Voxels do not tell such distances apart."""
 MIDLINE_MM = 4.0
 """A clot nearer to the mid-line has no side."""
 _BONE_HU = 300.0
@@ -48,18 +50,25 @@ def place_of_clot(clot: Volume, arteries: Volume | None, names: Mapping[int, str
 
 
 def _nearest(points_lps_mm: NDArray[np.float64], arteries: Volume, names: Mapping[int, str]) -> str:
-    """Site of the named artery that comes nearest."""
+    """Site of the named artery that comes nearest; a clot between two lies where they part.
+
+    What joins the open ends of ICA and MCA is M1, and the carotid T where the ACA is as near.
+    """
     tree = cKDTree(points_lps_mm)
-    best_mm, best = FAR_MM, ""
+    away_mm: dict[str, float] = {}
     for code, name in names.items():
         index = np.argwhere(arteries.array == code)
         site = _SITES.get(VESSEL_CLASSES[class_of(name)] if class_of(name) < len(VESSEL_CLASSES) else "", "")
         if index.size == 0 or not site:
             continue
-        away_mm = float(np.min(tree.query(arteries.grid.to_lps_mm(index))[0]))
-        if away_mm < best_mm and (site != "BA" or away_mm <= BASILAR_MM):
-            best_mm, best = away_mm, site
-    return best
+        nearest_mm = float(np.min(tree.query(arteries.grid.to_lps_mm(index))[0]))
+        if nearest_mm < (BASILAR_MM if site == "BA" else FAR_MM):
+            away_mm[site] = min(nearest_mm, away_mm.get(site, FAR_MM))
+    best_mm = min(away_mm.values(), default=FAR_MM)
+    near = {site for site, mm in away_mm.items() if mm <= best_mm + _AS_NEAR_MM}
+    if {"ICA", "M1"} <= near:
+        return "ICA-T" if "A1" in near else "M1"
+    return min(away_mm, key=away_mm.__getitem__, default="")
 
 
 def mid_x_mm(arteries: Volume | None, names: Mapping[int, str], image: Volume) -> float:

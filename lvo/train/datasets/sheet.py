@@ -26,7 +26,8 @@ _EDGE = 160
 """Pixels; enough to see whether a head is upright and where its labels lie."""
 _SLAB_MM = 30.0
 _WINDOW_HU = (0.0, 500.0)
-_COLUMNS = 6
+_COLUMNS = (4, 6)
+"""At least, for the words above, and at most."""
 _MOST = 60
 """Scans on the sheet; more are left out and counted."""
 
@@ -79,10 +80,11 @@ def contact_sheet(found: "Survey") -> bytes | None:
     shown = pictures[:_MOST]
     if not shown:
         return None
-    rows = -(-len(shown) // _COLUMNS)
-    figure = Figure(figsize=(2.0 * _COLUMNS, 2.25 * rows + 0.5), layout="compressed", facecolor="black")
-    for number in range(rows * _COLUMNS):
-        axes = figure.add_subplot(rows, _COLUMNS, number + 1)
+    columns = min(max(len(shown), _COLUMNS[0]), _COLUMNS[1])
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(2.0 * columns, 2.25 * rows + 0.5), layout="compressed", facecolor="black")
+    for number in range(rows * columns):
+        axes = figure.add_subplot(rows, columns, number + 1)
         axes.set_axis_off()
         if number >= len(shown):
             continue
@@ -123,7 +125,7 @@ def counts(found: "Survey") -> list[tuple[str, str]]:
 
 def _tally(words: Iterable[str]) -> str:
     tally = Counter(words)
-    return ", ".join(f"{word} {n}" for word, n in sorted(tally.items()))
+    return ", ".join(f"{word} ({n})" for word, n in sorted(tally.items()))
 
 
 def page(found: "Survey", sheet: bytes | None) -> str:
@@ -150,6 +152,7 @@ _PAGE = """<!doctype html>
 <style>body{font:15px/1.45 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}
 table{border-collapse:collapse;margin:1rem 0}td,th{border-bottom:1px solid #ccc;padding:.3rem .7rem;text-align:left;
 vertical-align:top}
+.wide{overflow-x:auto}td:last-child{min-width:8rem}td:nth-child(3){min-width:16rem}
 .error td:first-child{color:#b00020;font-weight:700}.warning td:first-child{color:#8a5a00;font-weight:700}
 img{max-width:100%}</style></head><body>
 <h1>{{ data_set.title }}</h1>
@@ -158,10 +161,10 @@ img{max-width:100%}</style></head><body>
 {% if data_set.notes %}<h2>Know before you use it</h2>
 <ul>{% for note in data_set.notes %}<li>{{ note }}</li>{% endfor %}</ul>{% endif %}
 <h2>Missing, inconsistent, noteworthy</h2>
-{% if issues %}<table><tr><th></th><th>subject</th><th>what</th><th>known defect</th></tr>
+{% if issues %}<div class="wide"><table><tr><th></th><th>subject</th><th>what</th><th>known defect</th></tr>
 {% for issue in issues %}<tr class="{{ issue.level }}"><td>{{ issue.level }}</td><td>{{ issue.subject or "all" }}</td>
 <td>{{ issue.text }}</td><td>{{ issue.known }}</td></tr>
-{% endfor %}</table>{% else %}<p>Nothing.</p>{% endif %}
+{% endfor %}</table></div>{% else %}<p>Nothing.</p>{% endif %}
 {% if picture %}<h2>Scans</h2><img alt="contact sheet" src="data:image/png;base64,{{ picture }}">{% endif %}
 <p>{{ use }}</p></body></html>
 """

@@ -96,6 +96,8 @@ def test_program_against_a_reader_on_the_studies_that_were_read(make_case):
     assert find(paired, "difference of sensitivity", group="program less A").estimate.value == 0.0
     assert find(paired, "difference of specificity", group="program less A").estimate.value == 0.5
     assert find(paired, "difference of sensitivity, p", group="program less A").estimate.value == 1.0
+    tested = ("difference of sensitivity, p", "difference of specificity, p", "difference of area under the ROC curve, p")
+    assert [find(paired, name, group="program less A").estimate.n for name in tested] == [3, 2, 5]
 
 
 def test_a_reader_with_the_program_against_alone(make_case):

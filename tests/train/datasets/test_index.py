@@ -189,7 +189,7 @@ def test_what_nobody_knows_is_unsure_and_arteries_without_a_tree_are_arteries():
 def test_check_leaves_a_page_and_a_sheet(miniature, tmp_path):
     isles(miniature, 2)
     shown = invoke("check", "isles24", miniature.root, "--out", tmp_path / "check")
-    assert "occluded: no 1, yes 1" in shown.output
+    assert "occluded: no (1), yes (1)" in shown.output
     assert "CC BY-NC-SA" in shown.output
     page = (tmp_path / "check" / "check.html").read_text()
     assert "sub-stroke0002" in page
@@ -199,7 +199,7 @@ def test_check_leaves_a_page_and_a_sheet(miniature, tmp_path):
     sheet = np.asarray(Image.open(tmp_path / "check" / "sheet.png").convert("RGB")).astype(int)
     red = (sheet[..., 0] > 200) & (sheet[..., 1] < 110) & (sheet[..., 2] < 150)
     rows, columns = np.nonzero(red)
-    middle = sheet.shape[1] / 6 * 1.5  # the second of six columns holds the occluded subject
+    middle = sheet.shape[1] / 4 * 1.5  # the second of four columns holds the occluded subject
     assert len(rows) > 10
     assert columns.mean() < middle  # on the patient's right, which is the left of the picture
     assert invoke("list").output.count("Licence:") == 8

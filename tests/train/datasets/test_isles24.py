@@ -5,6 +5,7 @@ import pytest
 
 from lvo.train.datasets import data_set
 from lvo.train.datasets.check import survey
+from lvo.train.datasets.miniature import OCCLUSIONS, write_isles24
 from lvo.train.datasets.record import Level
 
 
@@ -39,6 +40,7 @@ def test_both_releases_give_the_same_scans(miniature, release):
         pytest.param((22, 4, -16), "right", "M1", id="right MCA"),
         pytest.param((-22, 4, -16), "left", "M1", id="left MCA"),
         pytest.param((-14, 4, -26), "left", "ICA", id="left ICA"),
+        pytest.param((-20, 4, -17), "left", "M1", id="between left ICA and left MCA"),
         pytest.param((0, -24, -30), "midline", "BA", id="basilar"),
         pytest.param((-50, -10, 20), "left", "", id="far beyond every label"),
         pytest.param((2, -24, -15), "midline", "P1", id="nearer to the basilar artery than 15 mm, not than 5"),
@@ -49,6 +51,16 @@ def test_side_and_site_follow_from_the_masks(miniature, place_ras_mm, side, site
     (one,) = look(miniature).checked
     assert one.scan.occluded is True
     assert (one.scan.side, one.scan.site) == (side, site)
+
+
+@pytest.mark.slow
+def test_the_sites_of_the_synthetic_subjects_are_those_that_were_drawn(tmp_path):
+    """Their clots join the open ends of the arteries around them."""
+    write_isles24(tmp_path / "made", subjects=4)
+    found = survey(data_set("isles24"), tmp_path / "made")
+    drawn = [occlusion.partition("-") for occlusion in OCCLUSIONS[:4]]
+    expected = [("", "") if site == "" else (side, site) for side, _, site in drawn]
+    assert [(one.scan.side, one.scan.site) for one in found.checked] == expected
 
 
 def test_an_empty_mask_is_a_negative(miniature):
