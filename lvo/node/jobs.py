@@ -64,7 +64,7 @@ class Job:
         expected: how many images the study should have, None where nobody says.
         n_images: how many are in it.
         previous: version that this one replaces, 0 for none.
-        fetched: images that were missing have been fetched already.
+        fetched: the version before was skipped because images that it lacked were fetched for this one.
     """
 
     id: int
@@ -120,12 +120,15 @@ def claim(db: sqlite3.Connection, clock: Clock, settings: WorkSettings, *, worke
             " AND state IN ('analysed', 'delivering', 'delivered', 'quarantined')",
             (row["study_uid"], row["version"]),
         ).fetchone()["v"]
-        fetched = db.execute(
-            "SELECT 1 FROM jobs WHERE study_uid = ? AND state = 'skipped' AND early = 0", (row["study_uid"],)
+        before = db.execute(
+            "SELECT state, early FROM jobs WHERE study_uid = ? AND version < ? AND (state != 'superseded' OR folder != '')"
+            " ORDER BY version DESC LIMIT 1",  # of those that were begun
+            (row["study_uid"], row["version"]),
         ).fetchone()
     return Job(
         row["id"], row["study_uid"], row["version"], bool(row["early"]), row["attempts"] + 1, worker,
-        study["n"] if study else None, row["n_images"], previous or 0, fetched is not None,
+        study["n"] if study else None, row["n_images"], previous or 0,
+        before is not None and before["state"] == "skipped" and not before["early"],
     )  # fmt: skip
 
 
