@@ -78,7 +78,7 @@ def text_lines(notice: Notice, *, link: str = "") -> tuple[str, ...]:
     if notice.event == "not_detected":
         lines.append("This does not rule out an occlusion.")
     if notice.waited_min is not None:
-        lines.append(f"No result has come for {notice.waited_min:.0f} minutes.")
+        lines.append(f"Waiting for {notice.waited_min:.0f} minutes.")
     lines += [f"Reason: {reason}" for reason in notice.reasons]
     volumes = {"core": notice.core_ml, "hypoperfusion": notice.hypoperfusion_ml, "mismatch": notice.mismatch_ml}
     if any(value is not None for value in volumes.values()):

@@ -1,6 +1,7 @@
 """The other doors: STOW-RS and the watched folder; health and metrics."""
 
 import os
+import re
 import threading
 from contextlib import contextmanager
 
@@ -161,7 +162,8 @@ def test_a_process_that_hangs_or_does_not_start_is_not_ready(settings, client):
     Heartbeat(db, clock)("clerk")
     Heartbeat(db, Clock(clock.offset - 61.0, clock.boot))("worker-1")  # a minute ago
     checks = client.get("/health/ready").json()["checks"]
-    assert (checks["clerk"], checks["worker-1"]) == ("ok", "silent for 61 s")
+    assert checks["clerk"] == "ok"
+    assert re.fullmatch(r"silent for \d+ s", checks["worker-1"])
     text = client.get("/metrics").text
     ages = {s.labels["process"]: s.value for f in text_string_to_metric_families(text) for s in f.samples if "silent" in s.name}
     assert ages == {"clerk": pytest.approx(0.0, abs=30.0), "worker-1": pytest.approx(61.0, abs=30.0)}
