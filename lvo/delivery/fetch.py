@@ -3,10 +3,10 @@
 Every object is checked to belong to the study that was asked for, and takes its final name only when it is on disk.
 """
 
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -225,9 +225,9 @@ def _wado(source: WadoSource, study_instance_uid: str, series_instance_uid: str,
             if not is_uid(uid) or dataset.StudyInstanceUID != study_instance_uid:
                 msg = f"{source.name} sent an object of another study"
                 raise DeliveryError(msg)
-            part = folder / f".{uuid.uuid4().hex}.part"
-            dataset.save_as(part, enforce_file_format=True)
-            part.rename(folder / f"{uid}.dcm")
+            encoded = BytesIO()
+            dataset.save_as(encoded, enforce_file_format=True)
+            replace_file(folder / f"{uid}.dcm", encoded.getvalue())
             count += 1
     if not count:
         msg = f"{source.name} has no such series"

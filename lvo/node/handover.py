@@ -12,7 +12,7 @@ from lvo.delivery import Notice, Outbox, State, hand_over, notice_of, read_parce
 from lvo.errors import InputError
 from lvo.eventlog import EventKind, Facts
 from lvo.node.database import Clock, transaction, wall
-from lvo.node.jobs import quarantine
+from lvo.node.jobs import ENDED, quarantine
 from lvo.node.records import count, note_event
 from lvo.node.settings import NodeSettings
 
@@ -20,16 +20,15 @@ __all__ = ["Handover"]
 
 LOG = logging.getLogger(__name__)
 
-_ENDED = frozenset({State.DELIVERED, State.SUPERSEDED})
+_ARRIVED = frozenset({State.DELIVERED, State.SUPERSEDED})
 
-_HAVE_ENDED = "('analysed', 'delivering', 'delivered', 'quarantined')"
 _OVERDUE = (
     "SELECT s.study_uid, s.peer, s.first_at AS since, 1 AS version FROM studies AS s"  # noqa: S608 - constants
     " WHERE s.alarmed = 0 AND s.first_at < :until"
-    f" AND NOT EXISTS (SELECT 1 FROM jobs AS j WHERE j.study_uid = s.study_uid AND j.state IN {_HAVE_ENDED})"
+    f" AND NOT EXISTS (SELECT 1 FROM jobs AS j WHERE j.study_uid = s.study_uid AND j.state IN {ENDED})"
     " UNION ALL SELECT s.study_uid, s.peer, min(j.queued_at), max(j.version) FROM studies AS s JOIN jobs AS j USING (study_uid)"
     " WHERE j.state IN ('queued', 'running') AND j.version > s.alarmed"
-    f" AND EXISTS (SELECT 1 FROM jobs AS o WHERE o.study_uid = s.study_uid AND o.state IN {_HAVE_ENDED})"
+    f" AND EXISTS (SELECT 1 FROM jobs AS o WHERE o.study_uid = s.study_uid AND o.state IN {ENDED})"
     " GROUP BY s.study_uid HAVING min(j.queued_at) < :until"
 )
 """Studies without any result, and those of which a later version is late; told once each, which `alarmed` remembers."""
@@ -84,9 +83,9 @@ class Handover:
             deliveries = [d for d in self.outbox.list(key=key) if d.notice is None]
             if deliveries and all(delivery.state is State.SUPERSEDED for delivery in deliveries):
                 self._move(job, "superseded", "a newer version went out first")
-            elif all(delivery.state in _ENDED for delivery in deliveries):
+            elif all(delivery.state in _ARRIVED for delivery in deliveries):
                 self._delivered(job, tuple(sorted(d.target for d in deliveries if d.state is State.DELIVERED)))
-            elif all(delivery.state in (*_ENDED, State.DEAD) for delivery in deliveries):
+            elif all(delivery.state in (*_ARRIVED, State.DEAD) for delivery in deliveries):
                 dead = [delivery for delivery in deliveries if delivery.state is State.DEAD]
                 reason = "; ".join(f"not delivered to {delivery.target}: {delivery.reason}" for delivery in dead)
                 with transaction(self.db):

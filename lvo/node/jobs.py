@@ -26,6 +26,8 @@ from lvo.node.settings import WorkSettings
 
 __all__ = [
     "ANNOUNCED",
+    "ENDED",
+    "NO_RESULT",
     "Analyse",
     "Job",
     "Outcome",
@@ -42,6 +44,12 @@ __all__ = [
     "replay",
 ]
 
+
+ENDED = ("analysed", "delivering", "delivered", "quarantined")
+"""States in which an analysis has ended with something to say. As text, the two are lists of SQL."""
+
+NO_RESULT = ("skipped", "superseded")
+"""States of versions that nobody hears of."""
 
 ANNOUNCED = (
     "coalesce(s.expected, (SELECT CASE WHEN count(expected) THEN sum(max(n_images, coalesce(expected, 0))) END"
@@ -116,8 +124,8 @@ def claim(db: sqlite3.Connection, clock: Clock, settings: WorkSettings, *, worke
         )
         study = db.execute(f"SELECT {ANNOUNCED} AS n FROM studies AS s WHERE study_uid = ?", (row["study_uid"],)).fetchone()  # noqa: S608 - a constant
         previous = db.execute(
-            "SELECT max(version) AS v FROM jobs WHERE study_uid = ? AND version < ? AND folder != ''"
-            " AND state IN ('analysed', 'delivering', 'delivered', 'quarantined')",
+            "SELECT max(version) AS v FROM jobs WHERE study_uid = ? AND version < ? AND folder != ''"  # noqa: S608 - a constant
+            f" AND state IN {ENDED}",
             (row["study_uid"], row["version"]),
         ).fetchone()["v"]
         before = db.execute(
