@@ -12,7 +12,7 @@ import msgspec
 import pydicom
 import pytest
 import trustme
-from lvo_tests_delivery_servers import debian, free_port, needs_dcmtk, needs_orthanc, orthanc, running, wait_until
+from lvo_tests_servers import debian, free_port, needs_dcmtk, needs_orthanc, orthanc, running, wait_until
 from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
 from pynetdicom.sop_class import SegmentationStorage, StorageCommitmentPushModel

@@ -18,7 +18,7 @@ import pytest
 import trustme
 from aiosmtpd.controller import Controller
 from hl7apy.parser import parse_message
-from lvo_tests_delivery_servers import free_port, web
+from lvo_tests_servers import free_port, web
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from lvo.core.report import Call
@@ -70,6 +70,14 @@ class Receiver:
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._answer(reader, writer)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         block = await reader.readuntil(b"\x1c\x0d")
         text = block.strip(b"\x0b\x1c\x0d").decode()
         self.got.append(text)
@@ -81,34 +89,31 @@ class Receiver:
             writer.write(b"\x0b" + ack.encode() + b"\x1c\x0d")
         await writer.drain()
         if self.code is None:
-            await asyncio.sleep(3.0)
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
+            await asyncio.Event().wait()  # until the server ends
 
 
 @contextmanager
 def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     """An MLLP server while the block runs."""
-    receiver, loop, ready = Receiver(), asyncio.new_event_loop(), threading.Event()
+    receiver, ready, stop = Receiver(), threading.Event(), asyncio.Event()
 
-    async def main(stop: asyncio.Event) -> None:
+    async def main() -> None:
         server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=tls)
         receiver.port = server.sockets[0].getsockname()[1]
         ready.set()
         async with server:
             await stop.wait()
 
-    stop = asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(main(stop)), daemon=True)
-    thread.start()
-    assert ready.wait(10.0)
-    try:
-        yield receiver
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10.0)
-        loop.close()
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        thread = threading.Thread(target=runner.run, args=(main(),))
+        thread.start()
+        try:
+            assert ready.wait(60.0)
+            yield receiver
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join()
 
 
 class Box:
@@ -376,7 +381,6 @@ def test_acknowledgements(outbox, change, state, says):
     assert "CANARYNAME" not in ended.reason
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the stranger hangs up on the receiver
 def test_hl7_over_tls(outbox, tmp_path):
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)

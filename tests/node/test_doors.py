@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import requests
 from dicomweb_client.api import DICOMwebClient
+from lvo_tests_servers import answers, free_port, wait_until
 from prometheus_client.parser import text_string_to_metric_families
 
 from lvo.node.database import Clock, connect, open_clock
@@ -19,7 +20,7 @@ from lvo.node.settings import HttpSettings, StoreSettings, WatchSettings
 from lvo.node.view import open_view
 from lvo.node.watch import Watch
 
-from .conftest import free_port, image, is_open, save, wait_for
+from .conftest import image, save
 
 TYPE = 'multipart/related; type="application/dicom"; boundary=XX'
 
@@ -47,7 +48,7 @@ def serving(settings, **http):
     thread = threading.Thread(target=serve, args=(settings, stop))
     thread.start()
     try:
-        wait_for(lambda: is_open(settings.http.port), "the web service", 20)
+        wait_until(lambda: answers(settings.http.port), "the web service")
         yield Client(f"http://127.0.0.1:{settings.http.port}")
     finally:
         stop.set()
