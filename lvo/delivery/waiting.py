@@ -1,5 +1,6 @@
 """A listener of ours that is open while a PACS is expected to call back: with an answer, or with images."""
 
+import errno
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,13 +27,13 @@ def called_back(
 
     Args:
         peer: who may call; it must call us as we call ourselves.
-        port: to listen on; 0 where another listener takes the call.
+        port: to listen on, when others that wait like this have had it; 0 where another listener takes the call.
         contexts: what it may offer, with our roles in them.
         handlers: of what happens.
         what: it will bring, for the error.
 
     Raises:
-        DeliveryError: the port cannot be had, or a certificate cannot be read.
+        DeliveryError: the port cannot be had in time, or a certificate cannot be read.
     """
     if not port:
         yield
@@ -44,11 +45,15 @@ def called_back(
     ae.supported_contexts = list(contexts)
     context = None if peer.tls is None else server_context(peer.tls)
     owed = Owed()
-    try:
-        ae.start_server(("", port), block=False, evt_handlers=[*owed.handlers, *handlers], ssl_context=context)
-    except OSError as error:
-        msg = f"nothing can listen on port {port} for {what}: {error.strerror}"
-        raise DeliveryError(msg) from error
+    server, end = None, time.monotonic() + peer.timeout_s
+    while server is None:
+        try:
+            server = ae.start_server(("", port), block=False, evt_handlers=[*owed.handlers, *handlers], ssl_context=context)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > end:
+                msg = f"nothing can listen on port {port} for {what}: {error.strerror}"
+                raise DeliveryError(msg) from error
+            time.sleep(_POLL_S)
     try:
         yield
         owed.settle(peer.timeout_s)

@@ -12,15 +12,17 @@ import msgspec
 import pydicom
 import pytest
 import trustme
-from lvo_tests_servers import debian, free_port, needs_dcmtk, needs_orthanc, orthanc, running, wait_until
+from lvo_tests_servers import answers, debian, free_port, needs_dcmtk, needs_orthanc, orthanc, running, wait_until
 from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
 from pynetdicom.sop_class import SegmentationStorage, StorageCommitmentPushModel
 
 from lvo.delivery import DeliverySettings, Outbox, State, deliver_due, hand_over, read_parcel
+from lvo.delivery.commitment import answer_context
 from lvo.delivery.cstore import objects_of
 from lvo.delivery.settings import DicomDestination, RetrySettings, TlsSettings
-from lvo.errors import RefusedError
+from lvo.delivery.waiting import called_back
+from lvo.errors import DeliveryError, RefusedError
 
 pytestmark = pytest.mark.filterwarnings(
     # pynetdicom drops a socket that could not connect without closing it; the collector does
@@ -353,6 +355,23 @@ def test_a_pacs_gets_our_response_to_its_answer_however_long_we_take(outbox, mak
         settings = pacs(port, commitment=True, commitment_port=peer.calls_back)
         assert send(outbox, settings, make_result()).delivered == 1
     assert peer.told == (["0x0000", "released"] if calls_back else ["0x0000"])
+
+
+@pytest.mark.parametrize("timeout_s", [60.0, 0.2], ids=["becomes free", "stays in use"])
+def test_a_port_that_another_worker_listens_on_is_waited_for(timeout_s):
+    with socket.create_server(("", 0)) as other:
+        port = other.getsockname()[1]
+        peer = DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=104, timeout_s=timeout_s)
+        waiting = called_back(peer, port, [answer_context()], handlers=[], what="storage commitment")
+        if timeout_s < 1.0:
+            with pytest.raises(DeliveryError, match=f"nothing can listen on port {port} for storage commitment"), waiting:
+                pass
+            return
+        free = threading.Timer(0.5, other.close)
+        free.start()
+        with waiting:
+            assert answers(port)
+        free.join()
 
 
 def test_what_is_no_dicom_is_dead(outbox, make_result):
