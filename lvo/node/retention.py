@@ -48,7 +48,8 @@ def _purge_images(db: sqlite3.Connection, root: Path, study_uid: str) -> int:
             " AND state = 'delivered' ORDER BY version DESC LIMIT 1), 0)",
             (study_uid, study_uid),
         ).fetchone()
-        if waiting is not None or not (root / "images" / study_uid).is_dir():
+        here = db.execute("SELECT 1 FROM images WHERE study_uid = ? AND path != ''", (study_uid,)).fetchone()
+        if waiting is not None or here is None:  # whether the folder is there says nothing: a purge may have died after it
             return 0
         _discard(root, root / "images" / study_uid)
         db.execute("UPDATE images SET path = '' WHERE study_uid = ?", (study_uid,))
