@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from lvo.delivery import Notice, Outbox, State, hand_over, notice_of, read_parcel, tell
+from lvo.delivery.settings import Told
 from lvo.errors import InputError
 from lvo.eventlog import EventKind, Facts
 from lvo.node.database import Clock, transaction, wall
@@ -105,16 +106,17 @@ class Handover:
                 self.db.execute("UPDATE jobs SET told = 1 WHERE id = ?", (job["id"],))
 
     def _failure(self, job: sqlite3.Row) -> Notice:
-        """That a version failed; a finding that it has, or a suspicion that an earlier one raised, stays said beside that."""
+        """That a version failed; a finding that it has, or a suspicion that an earlier one raised, is what is said first."""
         at, reason = datetime.fromisoformat(job["ended_wall"]), job["reason"]
         standing: sqlite3.Row | None = job
         if not job["folder"]:
             standing = self._standing(job["study_uid"], job["version"])
             reason = f"version {job['version']} of the result could not be made, the one before it stands: {reason}"
-        if standing is not None and (standing is job or standing["call"] == "suspected"):
+        if standing is not None:
             with suppress(InputError):  # somebody removed the result
-                notice = notice_of(read_parcel(self.settings.root / standing["folder"]), at=at)
-                return msgspec.structs.replace(notice, reasons=(*notice.reasons, reason))
+                found = notice_of(read_parcel(self.settings.root / standing["folder"]), at=at)
+                found = msgspec.structs.replace(found, reasons=(*found.reasons, reason))
+                return found if standing is job else _beside("failed", found)
         return Notice(
             event="failed", study_instance_uid=job["study_uid"], at=at, version=str(job["version"]), reasons=(job["reason"],),
             source=self._source(job["study_uid"]),
@@ -136,14 +138,15 @@ class Handover:
                     count(self.db, "alarms", "overdue")
 
     def _overdue(self, study: sqlite3.Row, waited_min: float) -> Notice:
-        """That there is no result yet, or no later version of it; a suspicion that stands stays said beside that."""
+        """That there is no result yet, or no later version of it; a suspicion that stands is what is said first."""
         uid, now = study["study_uid"], datetime.now(UTC)
         standing = self._standing(uid, study["version"])
         late = f"version {study['version']} of the result is late, the one before it stands"
-        if standing is not None and standing["call"] == "suspected":
+        if standing is not None:
             with suppress(InputError):  # somebody removed the result
-                notice = notice_of(read_parcel(self.settings.root / standing["folder"]), at=now)
-                return msgspec.structs.replace(notice, reasons=(*notice.reasons, late), waited_min=waited_min)
+                found = notice_of(read_parcel(self.settings.root / standing["folder"]), at=now)
+                found = msgspec.structs.replace(found, reasons=(*found.reasons, late), waited_min=waited_min)
+                return _beside("overdue", found)
         return Notice(
             event="overdue", study_instance_uid=uid, at=now, waited_min=waited_min,
             reasons=() if standing is None else (late,), source=self._source(uid),
@@ -177,3 +180,11 @@ class Handover:
         """Where a target that may be told finds out who the patient is."""
         folder = self.settings.root / "images" / study_uid
         return str(folder) if folder.is_dir() else ""
+
+
+def _beside(event: Told, found: Notice) -> Notice:
+    """What happened to a later version, with the finding that stands; a suspicion goes before, an all-clear has no number."""
+    if found.event == "suspected":
+        return found
+    probability = None if found.event == "not_detected" else found.probability
+    return msgspec.structs.replace(found, event=event, standing=found.event, probability=probability)

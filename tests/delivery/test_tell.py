@@ -434,6 +434,30 @@ def test_a_later_fhir_report_takes_the_place_of_the_first(outbox):
     assert [json.loads(body)["status"] for _, _, _, body in server.got] == ["registered", "preliminary"]
 
 
+@pytest.mark.parametrize("event", ["overdue", "failed"])
+@pytest.mark.parametrize("standing", ["indeterminate", "not_detected"])
+def test_a_fhir_report_keeps_its_finding_beside_a_later_version_without_result_but_no_all_clear(outbox, event, standing):
+    facts = {"probability": 0.04, "core_ml": 2.5}
+    with web() as server:
+        settings = telling(fhir(server.url))
+        for told in (notice(standing, **facts), notice(event, standing=standing, reasons=("version 2",), **facts)):
+            tell(outbox, settings, told, asked="failed")
+            assert deliver_due(outbox, settings).delivered == 1
+    first, second = (json.loads(body) for _, _, _, body in server.got)
+    assert first["id"] == second["id"]
+    assert (first["status"], second["status"]) == ("preliminary", "partial")
+    if standing == "not_detected":
+        before, now = first["contained"].pop(0), second["contained"].pop(0)
+        assert before["valueCodeableConcept"]["coding"][0]["code"] == "not_detected"
+        assert "valueCodeableConcept" not in now
+        assert "version 2" in now["dataAbsentReason"]["text"]
+    assert second["contained"] == first["contained"]
+    lines = second["conclusion"].splitlines()
+    assert lines[1].startswith("The result that stands: ")
+    assert ("This does not rule out an occlusion." in lines) == (standing == "not_detected")
+    assert "Reason: version 2" in lines
+
+
 @contextmanager
 def everyone(secret: str, **change) -> Iterator[tuple[DeliverySettings, Callable[[], str]]]:
     """Settings of every kind of notification, and everything that was sent to them."""
