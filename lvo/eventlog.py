@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from lvo.durable import sync_file, sync_folder
+from lvo.durable import replace_file, sync_folder
 from lvo.errors import InputError, OutputError, UsageError
 
 __all__ = [
@@ -30,7 +30,7 @@ FIRST = "0" * 64
 """What the first line is chained to."""
 
 LOG_CASE = "log"
-"""Case of an event that is about the log itself and no patient's."""
+"""Case of an event that is no patient's: about the log itself, or signing in and out."""
 
 _PSEUDONYM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HASHED = ("n", "at", "kind", "case", "site", "facts", "written", "previous")
@@ -224,8 +224,7 @@ def mend_log(path: Path, *, site: str, now: datetime | None = None) -> Path | No
                 return None
             whole = os.fstat(file.fileno()).st_size - len(torn)
             aside = path.with_name(f"{path.name}.torn-{whole}")
-            aside.write_bytes(torn)
-            sync_file(aside)
+            replace_file(aside, torn)
             sync_folder(aside.parent)
             os.ftruncate(file.fileno(), whole)
             event = Event(at=at, kind=EventKind.MENDED, case=LOG_CASE, site=site)
@@ -356,7 +355,7 @@ def _decode(line: bytes, path: Path, number: int | None) -> Event:
 def _half_line(path: Path) -> str:
     return (
         f"the event log {path} ends in half a line, as after a power cut; a node mends its own when it next writes,"
-        " of any other keep a copy, remove that half line, and go on"
+        " the viewer when it starts; of any other keep a copy, remove that half line, and go on"
     )
 
 

@@ -1,5 +1,7 @@
-"""Shared by the rooms: where the real scans are, and a made-up report of a head with its left M1 stopped."""
+"""Shared by the rooms: servers, where the real scans are, and a made-up report of a head with its left M1 stopped."""
 
+import importlib.util
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,6 +37,10 @@ from lvo.core.report import (
 )  # fmt: skip
 from lvo.core.study import Role
 from lvo.core.volume import Quantity, Volume
+
+_SPEC = importlib.util.spec_from_file_location("lvo_tests_servers", Path(__file__).with_name("servers.py"))
+sys.modules["lvo_tests_servers"] = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(sys.modules["lvo_tests_servers"])
 
 
 @pytest.fixture(scope="session")

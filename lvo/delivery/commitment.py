@@ -17,14 +17,14 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 
 from lvo.delivery.deliver import Job
 from lvo.delivery.outbox import Outbox
-from lvo.delivery.peers import Handlers, associate
+from lvo.delivery.peers import PLAIN_SYNTAXES, Handlers, associate
 from lvo.delivery.settings import DicomDestination
 from lvo.delivery.waiting import called_back
 from lvo.errors import DeliveryError
 
 __all__ = ["COMMITMENT_CONTEXT", "answer_context", "await_commitment", "commitment_handlers"]
 
-COMMITMENT_CONTEXT: PresentationContext = build_context(StorageCommitmentPushModel)
+COMMITMENT_CONTEXT: PresentationContext = build_context(StorageCommitmentPushModel, PLAIN_SYNTAXES)
 """What a request asks for."""
 
 _POLL_S, _RENEW_S = 0.1, 10.0
@@ -78,7 +78,7 @@ def commitment_handlers(outbox: Outbox) -> Handlers:
 
 def answer_context() -> PresentationContext:
     """What a listener must take for answers, the roles turned round: the PACS that calls is the provider of this service."""
-    context = build_context(StorageCommitmentPushModel)
+    context = build_context(StorageCommitmentPushModel, PLAIN_SYNTAXES)
     context.scu_role, context.scp_role = False, True
     return context
 

@@ -10,14 +10,13 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import build_context
 from pynetdicom.association import Association
 from pynetdicom.status import code_to_category
 
 from lvo.delivery.commitment import await_commitment
 from lvo.delivery.deliver import Job
-from lvo.delivery.peers import associate
+from lvo.delivery.peers import PLAIN_SYNTAXES, associate
 from lvo.delivery.settings import DicomDestination
 from lvo.errors import DeliveryError, RefusedError
 
@@ -100,7 +99,7 @@ def summary(objects: Sequence[ResultObject], done: Mapping[str, str]) -> str:
 
 def _store(destination: DicomDestination, job: Job, objects: Sequence[ResultObject], done: dict[str, str]) -> None:
     classes = sorted({one.sop_class_uid for one in objects})
-    contexts = [build_context(uid, [ExplicitVRLittleEndian, ImplicitVRLittleEndian]) for uid in classes]
+    contexts = [build_context(uid, PLAIN_SYNTAXES) for uid in classes]
     with associate(destination, contexts) as association:
         accepted = {context.abstract_syntax for context in association.accepted_contexts}
         for one in objects:

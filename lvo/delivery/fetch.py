@@ -3,10 +3,10 @@
 Every object is checked to belong to the study that was asked for, and takes its final name only when it is on disk.
 """
 
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,6 @@ from pydicom.dataset import Dataset
 from pydicom.uid import (
     JPEG2000,
     UID,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
@@ -31,7 +29,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at run 
     StudyRootQueryRetrieveInformationModelMove,
 )  # fmt: skip
 
-from lvo.delivery.peers import Handlers, associate
+from lvo.delivery.peers import PLAIN_SYNTAXES, Handlers, associate
 from lvo.delivery.records import is_uid
 from lvo.delivery.settings import DicomSource, Source, WadoSource
 from lvo.delivery.stow import client_of
@@ -44,7 +42,7 @@ __all__ = ["Found", "fetch_series", "find_priors", "find_series"]
 
 _CLASSES = (CTImageStorage, EnhancedCTImageStorage)
 _SYNTAXES: list[str | UID] = [
-    ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless, JPEG2000, RLELossless,
+    *PLAIN_SYNTAXES, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless, JPEG2000, RLELossless,
 ]  # fmt: skip
 """What this program can read; never the deflated one, which can unfold to any size."""
 
@@ -126,13 +124,14 @@ def fetch_series(source: Source, study_instance_uid: str, series_instance_uid: s
     wanted = _identifier("SERIES", {"StudyInstanceUID": study_instance_uid, "SeriesInstanceUID": series_instance_uid})
     handlers: Handlers = [(evt.EVT_C_STORE, _store, [study_instance_uid, folder])]
     if source.method == "move":
-        contexts = [build_context(StudyRootQueryRetrieveInformationModelMove)]
+        contexts = [build_context(StudyRootQueryRetrieveInformationModelMove, PLAIN_SYNTAXES)]
         images = [build_context(uid, _SYNTAXES) for uid in _CLASSES]
         waiting = called_back(source, source.move_port, images, handlers=handlers, what="images")
         with waiting, associate(source, contexts) as association:
             model = StudyRootQueryRetrieveInformationModelMove
             return _arrived(source, association.send_c_move(wanted, source.calling_ae, model))
-    contexts = [build_context(StudyRootQueryRetrieveInformationModelGet), *(build_context(uid, _SYNTAXES) for uid in _CLASSES)]
+    query = build_context(StudyRootQueryRetrieveInformationModelGet, PLAIN_SYNTAXES)
+    contexts = [query, *(build_context(uid, _SYNTAXES) for uid in _CLASSES)]
     roles = [build_role(uid, scp_role=True) for uid in _CLASSES]
     with associate(source, contexts, handlers=handlers, roles=roles) as association:
         return _arrived(source, association.send_c_get(wanted, StudyRootQueryRetrieveInformationModelGet))
@@ -142,7 +141,7 @@ def _query(source: Source, level: str, asked: dict[str, str]) -> list[Dataset]:
     if isinstance(source, WadoSource):
         return _qido(source, level, asked)
     model = StudyRootQueryRetrieveInformationModelFind
-    with associate(source, [build_context(model)]) as association:
+    with associate(source, [build_context(model, PLAIN_SYNTAXES)]) as association:
         return list(_answers(source, association, _identifier(level, asked)))
 
 
@@ -226,9 +225,9 @@ def _wado(source: WadoSource, study_instance_uid: str, series_instance_uid: str,
             if not is_uid(uid) or dataset.StudyInstanceUID != study_instance_uid:
                 msg = f"{source.name} sent an object of another study"
                 raise DeliveryError(msg)
-            part = folder / f".{uuid.uuid4().hex}.part"
-            dataset.save_as(part, enforce_file_format=True)
-            part.rename(folder / f"{uid}.dcm")
+            encoded = BytesIO()
+            dataset.save_as(encoded, enforce_file_format=True)
+            replace_file(folder / f"{uid}.dcm", encoded.getvalue())
             count += 1
     if not count:
         msg = f"{source.name} has no such series"

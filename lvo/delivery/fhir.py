@@ -18,7 +18,8 @@ from lvo.delivery.web import answered, connection_errors, session
 __all__ = ["diagnostic_report", "report_id", "send_fhir"]
 
 _STATUS = {"failed": "cancelled", "overdue": "registered"}
-"""Of a report without result; every other one is preliminary, because no person has verified it."""
+"""Of a report without result; every other one is preliminary, because no person has verified it, and partial where a later
+version of it is late or has failed: what was found stays in the report, but for an all-clear, which not all images have."""
 
 _UCUM_ML = {"unit": "mL", "system": "http://unitsofmeasure.org", "code": "mL"}
 
@@ -62,7 +63,7 @@ def diagnostic_report(notice: Notice, *, identity: Identity | None, job: Job) ->
     observations, link = _observations(notice), job.link(notice)
     report: dict[str, object] = {
         "id": report_id(notice.study_instance_uid),
-        "status": _STATUS.get(notice.event, "preliminary"),
+        "status": "preliminary" if notice.event not in _STATUS else "partial" if notice.standing else _STATUS[notice.event],
         "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0074", "code": "RAD"}]}],
         "code": {"text": "CT angiogram: large-vessel occlusion, decision support for research use"},
         "issued": notice.at.isoformat(),
@@ -87,12 +88,13 @@ def diagnostic_report(notice: Notice, *, identity: Identity | None, job: Job) ->
 
 def _observations(notice: Notice) -> list[dict[str, object]]:
     """The answer on an occlusion, and numbers."""
-    words = notice.event.replace("_", " ")
+    said = notice.event if notice.standing in {None, "not_detected"} else notice.standing  # no all-clear without all images
+    words = said.replace("_", " ")
     call = _observation("call", "large-vessel occlusion", notice)
-    if notice.event in {"suspected", "indeterminate", "not_detected"}:
+    if said in {"suspected", "indeterminate", "not_detected"}:
         place = " ".join(word for word in (notice.side, notice.site) if word)
         text = f"{words}, {place}" if place else words
-        call["valueCodeableConcept"] = {"coding": [{"code": notice.event, "display": words}], "text": text}
+        call["valueCodeableConcept"] = {"coding": [{"code": said, "display": words}], "text": text}
     else:
         call["dataAbsentReason"] = {"text": "; ".join((words, *notice.reasons))}
     made = [call]
@@ -112,6 +114,6 @@ def _observation(code: str, title: str, notice: Notice) -> dict[str, object]:
     return {
         "resourceType": "Observation",
         "id": code,
-        "status": _STATUS.get(notice.event, "preliminary"),
+        "status": _STATUS.get(notice.standing or notice.event, "preliminary"),
         "code": {"coding": [{"code": code}], "text": title},
     }

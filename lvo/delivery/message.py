@@ -62,7 +62,7 @@ def identity_of(source: str, *, wanted: bool) -> Identity | None:
 def subject(notice: Notice, site: str) -> str:
     """One line without identity."""
     where = f" [{site}]" if site else ""
-    return f"lvo{where}: {_HEADLINES[notice.event]}{_place(notice)}"
+    return f"lvo{where}: {_headline(notice)}"
 
 
 def text_lines(notice: Notice, *, link: str = "") -> tuple[str, ...]:
@@ -72,13 +72,15 @@ def text_lines(notice: Notice, *, link: str = "") -> tuple[str, ...]:
         notice: what to tell.
         link: address of the study's page in the viewer, empty where there is none.
     """
-    lines = [f"{_HEADLINES[notice.event]}{_place(notice)}."]
+    lines = [f"{_headline(notice)}."]
+    if notice.standing is not None:
+        lines.append(f"The result that stands: {_HEADLINES[notice.standing]}{_place(notice)}.")
     if notice.probability is not None:
         lines.append(f"Probability {notice.probability:.2f} (calibrated on synthetic heads).")
-    if notice.event == "not_detected":
+    if "not_detected" in {notice.event, notice.standing}:
         lines.append("This does not rule out an occlusion.")
     if notice.waited_min is not None:
-        lines.append(f"No result has come for {notice.waited_min:.0f} minutes.")
+        lines.append(f"Waiting for {notice.waited_min:.0f} minutes.")
     lines += [f"Reason: {reason}" for reason in notice.reasons]
     volumes = {"core": notice.core_ml, "hypoperfusion": notice.hypoperfusion_ml, "mismatch": notice.mismatch_ml}
     if any(value is not None for value in volumes.values()):
@@ -104,6 +106,10 @@ _HEADLINES = {
     "overdue": "images without result: the analysis is LATE",
 }
 _NEEDS_A_READER = frozenset({"suspected", "indeterminate", "not_assessable", "failed", "overdue"})
+
+
+def _headline(notice: Notice) -> str:
+    return _HEADLINES[notice.event] + (_place(notice) if notice.standing is None else "")
 
 
 def _place(notice: Notice) -> str:

@@ -3,12 +3,17 @@
 import logging
 import socket
 import struct
+import threading
+import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
@@ -16,7 +21,7 @@ from lvo.delivery.settings import DicomPeer
 from lvo.delivery.tls import client_context
 from lvo.errors import DeliveryError
 
-__all__ = ["Handlers", "associate"]
+__all__ = ["PLAIN_SYNTAXES", "Handlers", "Owed", "associate"]
 
 logging.getLogger("pynetdicom").setLevel(
     logging.CRITICAL
@@ -25,8 +30,52 @@ logging.getLogger("pynetdicom").setLevel(
 MAX_PDU_BYTES = 131072
 """Larger than the usual 16 kB: fewer round trips for pictures and maps of several megabytes."""
 
+PLAIN_SYNTAXES: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+"""For everything but images; pynetdicom would offer the deflated one too, which can unfold to any size."""
+
 Handlers = Sequence[tuple[Any, ...]]
 """pynetdicom event, handler, and arguments for it."""
+
+_POLL_S = 0.01
+
+
+class Owed:
+    """Requests of peers that we have not answered yet.
+
+    pynetdicom lets an association be released or aborted while a handler works on a request. The response would come after
+    the request for release, where none may come (PS3.8 7.2.2), and the peer would see an abort in its place.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is owed."""
+        self._lock = threading.Lock()
+        self._requests: Counter[Association] = Counter()
+
+    @property
+    def handlers(self) -> Handlers:
+        """What must be told of an association."""
+        return [(evt.EVT_DIMSE_RECV, self._received), (evt.EVT_PDU_SENT, self._sent)]
+
+    def settle(self, timeout_s: float) -> None:
+        """Wait until every response has gone out, or its association has ended."""
+        end = time.monotonic() + timeout_s
+        while self._any() and time.monotonic() < end:
+            time.sleep(_POLL_S)
+
+    def _any(self) -> bool:
+        with self._lock:
+            return any(n and association.is_established for association, n in self._requests.items())
+
+    def _received(self, event: Any) -> None:  # noqa: ANN401 - pynetdicom's event has its fields at run time only
+        if "MessageIDBeingRespondedTo" not in event.message.command_set:
+            with self._lock:
+                self._requests[event.assoc] += 1
+
+    def _sent(self, event: Any) -> None:  # noqa: ANN401
+        """None of our responses has a data set, so each is one PDU; our own requests went out before the peer's came in."""
+        if isinstance(event.pdu, P_DATA_TF):
+            with self._lock:
+                self._requests[event.assoc] = max(0, self._requests[event.assoc] - 1)
 
 
 @contextmanager
@@ -37,7 +86,7 @@ def associate(
     handlers: Handlers = (),
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
 ) -> Iterator[Association]:
-    """An association, released at the end, or aborted when the block fails.
+    """An association, released at the end when the peer has all our responses, or aborted when the block fails.
 
     Args:
         peer: whom to talk to.
@@ -50,6 +99,7 @@ def associate(
     """
     ae = AE(ae_title=peer.calling_ae)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = peer.timeout_s
+    owed = Owed()
     limits = (evt.EVT_CONN_OPEN, lambda event: _limit(event.assoc, peer.timeout_s))
     association = ae.associate(
         peer.host,
@@ -59,7 +109,7 @@ def associate(
         max_pdu=MAX_PDU_BYTES,
         tls_args=None if peer.tls is None else (client_context(peer.tls), peer.host),
         ext_neg=list(roles),
-        evt_handlers=[limits, *handlers],
+        evt_handlers=[limits, *owed.handlers, *handlers],
     )
     if not association.is_established:
         raise DeliveryError(_why_not(peer, association))
@@ -68,6 +118,7 @@ def associate(
     except BaseException:
         association.abort()
         raise
+    owed.settle(peer.timeout_s)
     association.release()
 
 

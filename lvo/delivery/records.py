@@ -68,6 +68,8 @@ class Notice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         core_ml, hypoperfusion_ml, mismatch_ml: where perfusion was judged.
         reasons: why it could not be judged, or why it failed; no identity may be in them.
         waited_min: how long images have been here without a result.
+        standing: what the result says that stands while a later version of it is late or has failed, which is the event; the
+            findings above are of that result.
         source: a DICOM file, or a folder with some, of this study: who the patient is, for a target that may be told.
     """
 
@@ -83,6 +85,7 @@ class Notice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     mismatch_ml: float | None = None
     reasons: tuple[str, ...] = ()
     waited_min: float | None = None
+    standing: Told | None = None
     source: str = ""
 
     def __post_init__(self) -> None:

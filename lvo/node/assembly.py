@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from lvo.node.database import Clock, transaction
-from lvo.node.jobs import ANNOUNCED, put_job
+from lvo.node.jobs import ANNOUNCED, NO_RESULT, put_job
 from lvo.node.settings import AssemblySettings, NodeSettings
 
 __all__ = ["plan"]
@@ -20,7 +20,7 @@ EARLY_PRIORITY, SUSPECTED_PRIORITY = 1000, 500
 
 _WAITING = (
     "SELECT s.study_uid FROM studies AS s LEFT JOIN jobs AS j ON j.id = (SELECT id FROM jobs WHERE study_uid = s.study_uid"  # noqa: S608 - a constant
-    " AND state NOT IN ('skipped', 'superseded') ORDER BY version DESC LIMIT 1)"
+    f" AND state NOT IN {NO_RESULT} ORDER BY version DESC LIMIT 1)"
     f" WHERE s.n_images != coalesce(j.n_images, 0) OR (j.early AND s.n_images < {ANNOUNCED})"
 )
 """Studies whose last version was not made from all their images, or was an early one and more were announced."""
@@ -102,7 +102,7 @@ def _early(db: sqlite3.Connection, study_uid: str, series: list[_Series], settin
     if not settings.early:
         return []
     jobs = db.execute("SELECT early, state, series FROM jobs WHERE study_uid = ?", (study_uid,)).fetchall()
-    if any(not job["early"] or job["state"] not in ("skipped", "superseded") for job in jobs):
+    if any(not job["early"] or job["state"] not in NO_RESULT for job in jobs):
         return []  # there is a result, or one is on its way
     looked_at = {uid for job in jobs for uid in msgspec.json.decode(job["series"], type=list[str])}
     complete = [

@@ -9,7 +9,7 @@ from pathlib import Path
 from lvo.delivery.settings import Source
 from lvo.errors import DeliveryError, InputError, OutputError
 from lvo.node.database import connect_read_only
-from lvo.node.inbox import Inbox
+from lvo.node.inbox import Inbox, Receipt
 from lvo.node.settings import NodeSettings
 
 __all__ = ["Fetched", "fetch_missing"]
@@ -22,7 +22,7 @@ class Fetched:
     """What came of it.
 
     Args:
-        n_new: images that were not here before.
+        n_new: images that came; what the sender sent meanwhile does not count.
         problems: why not more; no identity is in them.
     """
 
@@ -50,9 +50,10 @@ def fetch_missing(settings: NodeSettings, study_uid: str, folder: Path) -> Fetch
     # What is here by now, from the sender too: a PACS writes an image down otherwise, and it would look like a conflicting one.
     known = frozenset[str]().union(*_here(settings, study_uid)[0].values())
     new = [path for path in sorted(folder.rglob("*.dcm")) if path.stem not in known]
-    _take_in(settings, study_uid, new, peer, problems)
-    n_new = sum(map(len, _here(settings, study_uid)[0].values())) - sum(map(len, here.values()))
-    LOG.info("%d missing images were fetched%s", n_new, "".join(f"; {problem}" for problem in problems))
+    n_new = _take_in(settings, study_uid, new, peer, problems)
+    LOG.info("%d missing images were fetched", n_new)
+    if problems:
+        LOG.warning("missing images could not be fetched: %s", "; ".join(problems))
     return Fetched(n_new, tuple(problems))
 
 
@@ -94,15 +95,17 @@ def _fetch(source: Source, study_uid: str, here: dict[str, set[str]], folder: Pa
     return sum(fetch_series(source, study_uid, uid, folder / str(number)) for number, uid in enumerate(wanted))
 
 
-def _take_in(settings: NodeSettings, study_uid: str, files: list[Path], peer: str, problems: list[str]) -> None:
-    """Treat what came as images of the study's sender, whose rules go on to hold."""
+def _take_in(settings: NodeSettings, study_uid: str, files: list[Path], peer: str, problems: list[str]) -> int:
+    """Treat what came as images of the study's sender, whose rules go on to hold; returns how many are used."""
     if not files:
-        return
-    inbox = Inbox(settings)
+        return 0
+    inbox, n_new = Inbox(settings), 0
     try:
         for file in files:
-            inbox.accept(file, door="fetch", peer=peer, study_uid=study_uid)
+            accepted = inbox.accept(file, door="fetch", peer=peer, study_uid=study_uid)
+            n_new += accepted.receipt is not Receipt.CONFLICT  # a duplicate is one that retention had removed
     except (InputError, OutputError) as error:
         problems.append(str(error))
     finally:
         inbox.close()
+    return n_new

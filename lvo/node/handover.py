@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 import msgspec
 
 from lvo.delivery import Notice, Outbox, State, hand_over, notice_of, read_parcel, tell
+from lvo.delivery.settings import Told
 from lvo.errors import InputError
 from lvo.eventlog import EventKind, Facts
 from lvo.node.database import Clock, transaction, wall
-from lvo.node.jobs import quarantine
+from lvo.node.jobs import ENDED, quarantine
 from lvo.node.records import count, note_event
 from lvo.node.settings import NodeSettings
 
@@ -20,16 +21,15 @@ __all__ = ["Handover"]
 
 LOG = logging.getLogger(__name__)
 
-_ENDED = frozenset({State.DELIVERED, State.SUPERSEDED})
+_ARRIVED = frozenset({State.DELIVERED, State.SUPERSEDED})
 
-_HAVE_ENDED = "('analysed', 'delivering', 'delivered', 'quarantined')"
 _OVERDUE = (
     "SELECT s.study_uid, s.peer, s.first_at AS since, 1 AS version FROM studies AS s"  # noqa: S608 - constants
     " WHERE s.alarmed = 0 AND s.first_at < :until"
-    f" AND NOT EXISTS (SELECT 1 FROM jobs AS j WHERE j.study_uid = s.study_uid AND j.state IN {_HAVE_ENDED})"
+    f" AND NOT EXISTS (SELECT 1 FROM jobs AS j WHERE j.study_uid = s.study_uid AND j.state IN {ENDED})"
     " UNION ALL SELECT s.study_uid, s.peer, min(j.queued_at), max(j.version) FROM studies AS s JOIN jobs AS j USING (study_uid)"
     " WHERE j.state IN ('queued', 'running') AND j.version > s.alarmed"
-    f" AND EXISTS (SELECT 1 FROM jobs AS o WHERE o.study_uid = s.study_uid AND o.state IN {_HAVE_ENDED})"
+    f" AND EXISTS (SELECT 1 FROM jobs AS o WHERE o.study_uid = s.study_uid AND o.state IN {ENDED})"
     " GROUP BY s.study_uid HAVING min(j.queued_at) < :until"
 )
 """Studies without any result, and those of which a later version is late; told once each, which `alarmed` remembers."""
@@ -84,9 +84,9 @@ class Handover:
             deliveries = [d for d in self.outbox.list(key=key) if d.notice is None]
             if deliveries and all(delivery.state is State.SUPERSEDED for delivery in deliveries):
                 self._move(job, "superseded", "a newer version went out first")
-            elif all(delivery.state in _ENDED for delivery in deliveries):
+            elif all(delivery.state in _ARRIVED for delivery in deliveries):
                 self._delivered(job, tuple(sorted(d.target for d in deliveries if d.state is State.DELIVERED)))
-            elif all(delivery.state in (*_ENDED, State.DEAD) for delivery in deliveries):
+            elif all(delivery.state in (*_ARRIVED, State.DEAD) for delivery in deliveries):
                 dead = [delivery for delivery in deliveries if delivery.state is State.DEAD]
                 reason = "; ".join(f"not delivered to {delivery.target}: {delivery.reason}" for delivery in dead)
                 with transaction(self.db):
@@ -106,16 +106,17 @@ class Handover:
                 self.db.execute("UPDATE jobs SET told = 1 WHERE id = ?", (job["id"],))
 
     def _failure(self, job: sqlite3.Row) -> Notice:
-        """That a version failed; a finding that it has, or a suspicion that an earlier one raised, stays said beside that."""
+        """That a version failed; a finding that it has, or a suspicion that an earlier one raised, is what is said first."""
         at, reason = datetime.fromisoformat(job["ended_wall"]), job["reason"]
         standing: sqlite3.Row | None = job
         if not job["folder"]:
             standing = self._standing(job["study_uid"], job["version"])
             reason = f"version {job['version']} of the result could not be made, the one before it stands: {reason}"
-        if standing is not None and (standing is job or standing["call"] == "suspected"):
+        if standing is not None:
             with suppress(InputError):  # somebody removed the result
-                notice = notice_of(read_parcel(self.settings.root / standing["folder"]), at=at)
-                return msgspec.structs.replace(notice, reasons=(*notice.reasons, reason))
+                found = notice_of(read_parcel(self.settings.root / standing["folder"]), at=at)
+                found = msgspec.structs.replace(found, reasons=(*found.reasons, reason))
+                return found if standing is job else _beside("failed", found)
         return Notice(
             event="failed", study_instance_uid=job["study_uid"], at=at, version=str(job["version"]), reasons=(job["reason"],),
             source=self._source(job["study_uid"]),
@@ -137,14 +138,15 @@ class Handover:
                     count(self.db, "alarms", "overdue")
 
     def _overdue(self, study: sqlite3.Row, waited_min: float) -> Notice:
-        """That there is no result yet, or no later version of it; a suspicion that stands stays said beside that."""
+        """That there is no result yet, or no later version of it; a suspicion that stands is what is said first."""
         uid, now = study["study_uid"], datetime.now(UTC)
         standing = self._standing(uid, study["version"])
         late = f"version {study['version']} of the result is late, the one before it stands"
-        if standing is not None and standing["call"] == "suspected":
+        if standing is not None:
             with suppress(InputError):  # somebody removed the result
-                notice = notice_of(read_parcel(self.settings.root / standing["folder"]), at=now)
-                return msgspec.structs.replace(notice, reasons=(*notice.reasons, late), waited_min=waited_min)
+                found = notice_of(read_parcel(self.settings.root / standing["folder"]), at=now)
+                found = msgspec.structs.replace(found, reasons=(*found.reasons, late), waited_min=waited_min)
+                return _beside("overdue", found)
         return Notice(
             event="overdue", study_instance_uid=uid, at=now, waited_min=waited_min,
             reasons=() if standing is None else (late,), source=self._source(uid),
@@ -178,3 +180,11 @@ class Handover:
         """Where a target that may be told finds out who the patient is."""
         folder = self.settings.root / "images" / study_uid
         return str(folder) if folder.is_dir() else ""
+
+
+def _beside(event: Told, found: Notice) -> Notice:
+    """What happened to a later version, with the finding that stands; a suspicion goes before, an all-clear has no number."""
+    if found.event == "suspected":
+        return found
+    probability = None if found.event == "not_detected" else found.probability
+    return msgspec.structs.replace(found, event=event, standing=found.event, probability=probability)

@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import threading
+from collections.abc import Mapping
 
 from lvo.node.database import Clock, transaction
 from lvo.node.settings import NodeSettings
@@ -47,12 +48,11 @@ def ages_s(db: sqlite3.Connection, clock: Clock) -> dict[str, float]:
     return {row["key"].removeprefix(_PREFIX): clock.now() - float(row["value"]) for row in rows}
 
 
-def silent(db: sqlite3.Connection, clock: Clock, settings: NodeSettings) -> dict[str, str]:
-    """Who should come round, each with what is wrong with it; empty where nothing is."""
+def silent(ages: Mapping[str, float], settings: NodeSettings) -> dict[str, str]:
+    """Who should come round, each with what is wrong with it by the seconds since it did (`ages_s`); empty where nothing is."""
     delivery_s = settings.delivery.retry.lease_s + 60.0  # within its lease a delivery may take as long as its target lets it
     limits = {"clerk": _CLERK_S} | {f"worker-{n}": _WORKER_S for n in range(1, settings.work.workers + 1)}
     limits |= {f"deliver {target.name}": delivery_s for target in settings.delivery.targets}
-    ages = ages_s(db, clock)
     return {name: _words(ages.get(name), limit) for name, limit in limits.items()}
 
 

@@ -17,7 +17,7 @@ from lvo.delivery.records import is_uid
 from lvo.durable import free_of
 from lvo.errors import ConfigError, InputError, LvoError
 from lvo.node.database import connect_read_only, read_clock
-from lvo.node.heartbeat import silent
+from lvo.node.heartbeat import ages_s, silent
 from lvo.node.inbox import Inbox
 from lvo.node.metrics import render_metrics
 from lvo.node.settings import NodeSettings
@@ -149,7 +149,7 @@ def _store(settings: NodeSettings) -> tuple[str, dict[str, str]]:
     except LvoError as error:
         return str(error), {}
     try:
-        return "", silent(db, read_clock(db), settings)
+        return "", silent(ages_s(db, read_clock(db)), settings)
     finally:
         db.close()
 

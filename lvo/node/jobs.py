@@ -26,6 +26,8 @@ from lvo.node.settings import WorkSettings
 
 __all__ = [
     "ANNOUNCED",
+    "ENDED",
+    "NO_RESULT",
     "Analyse",
     "Job",
     "Outcome",
@@ -42,6 +44,12 @@ __all__ = [
     "replay",
 ]
 
+
+ENDED = ("analysed", "delivering", "delivered", "quarantined")
+"""States in which an analysis has ended with something to say. As text, the two are lists of SQL."""
+
+NO_RESULT = ("skipped", "superseded")
+"""States of versions that nobody hears of."""
 
 ANNOUNCED = (
     "coalesce(s.expected, (SELECT CASE WHEN count(expected) THEN sum(max(n_images, coalesce(expected, 0))) END"
@@ -64,7 +72,7 @@ class Job:
         expected: how many images the study should have, None where nobody says.
         n_images: how many are in it.
         previous: version that this one replaces, 0 for none.
-        fetched: images that were missing have been fetched already.
+        fetched: the version before was skipped because images that it lacked were fetched for this one.
     """
 
     id: int
@@ -116,16 +124,19 @@ def claim(db: sqlite3.Connection, clock: Clock, settings: WorkSettings, *, worke
         )
         study = db.execute(f"SELECT {ANNOUNCED} AS n FROM studies AS s WHERE study_uid = ?", (row["study_uid"],)).fetchone()  # noqa: S608 - a constant
         previous = db.execute(
-            "SELECT max(version) AS v FROM jobs WHERE study_uid = ? AND version < ? AND folder != ''"
-            " AND state IN ('analysed', 'delivering', 'delivered', 'quarantined')",
+            "SELECT max(version) AS v FROM jobs WHERE study_uid = ? AND version < ? AND folder != ''"  # noqa: S608 - a constant
+            f" AND state IN {ENDED}",
             (row["study_uid"], row["version"]),
         ).fetchone()["v"]
-        fetched = db.execute(
-            "SELECT 1 FROM jobs WHERE study_uid = ? AND state = 'skipped' AND early = 0", (row["study_uid"],)
+        before = db.execute(
+            "SELECT state, early FROM jobs WHERE study_uid = ? AND version < ? AND (state != 'superseded' OR folder != '')"
+            " ORDER BY version DESC LIMIT 1",  # of those that were begun
+            (row["study_uid"], row["version"]),
         ).fetchone()
     return Job(
         row["id"], row["study_uid"], row["version"], bool(row["early"]), row["attempts"] + 1, worker,
-        study["n"] if study else None, row["n_images"], previous or 0, fetched is not None,
+        study["n"] if study else None, row["n_images"], previous or 0,
+        before is not None and before["state"] == "skipped" and not before["early"],
     )  # fmt: skip
 
 

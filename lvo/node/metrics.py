@@ -87,9 +87,9 @@ class _Store(Collector):
         yield GaugeMetricFamily("lvo_node_disk_used_percent", "of the disk with the images", value=used_percent)
         yield GaugeMetricFamily("lvo_node_disk_left_bytes", "on the disk with the images", value=left_mb * 1e6)
         beats = GaugeMetricFamily("lvo_node_silent_seconds", "since a process last came round", labels=["process"])
-        clock = read_clock(self._db)
-        expected = silent(self._db, clock, self._settings)  # what an earlier configuration had is silent for ever
-        for name, age_s in sorted(ages_s(self._db, clock).items()):
+        ages = ages_s(self._db, read_clock(self._db))
+        expected = silent(ages, self._settings)  # what an earlier configuration had is silent for ever
+        for name, age_s in sorted(ages.items()):
             if name in expected:
                 beats.add_metric([name], age_s)
         yield beats

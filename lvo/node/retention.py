@@ -8,6 +8,7 @@ from pathlib import Path
 from lvo.delivery import Outbox, State
 from lvo.eventlog import EventKind, Facts
 from lvo.node.database import Clock, transaction
+from lvo.node.jobs import NO_RESULT
 from lvo.node.records import note_event
 from lvo.node.settings import NodeSettings
 
@@ -15,9 +16,9 @@ __all__ = ["purge"]
 
 _DAY_S = 86_400.0
 _DONE = (
-    "SELECT study_uid FROM jobs JOIN studies USING (study_uid) WHERE last_at < :until GROUP BY study_uid"
+    "SELECT study_uid FROM jobs JOIN studies USING (study_uid) WHERE last_at < :until GROUP BY study_uid"  # noqa: S608 - a constant
     " HAVING max(coalesce(ended_at, analysed_at, 1e18)) < :until"
-    " AND sum(state NOT IN ('delivered', 'skipped', 'superseded')) = 0"
+    f" AND sum(state NOT IN {('delivered', *NO_RESULT)}) = 0"
 )
 """Studies whose last image came, and whose every version ended well, before a time; one that is quarantined, or still on its
 way, keeps the study."""
@@ -47,7 +48,8 @@ def _purge_images(db: sqlite3.Connection, root: Path, study_uid: str) -> int:
             " AND state = 'delivered' ORDER BY version DESC LIMIT 1), 0)",
             (study_uid, study_uid),
         ).fetchone()
-        if waiting is not None or not (root / "images" / study_uid).is_dir():
+        here = db.execute("SELECT 1 FROM images WHERE study_uid = ? AND path != ''", (study_uid,)).fetchone()
+        if waiting is not None or here is None:  # whether the folder is there says nothing: a purge may have died after it
             return 0
         _discard(root, root / "images" / study_uid)
         db.execute("UPDATE images SET path = '' WHERE study_uid = ?", (study_uid,))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lvo.node.database import connect_read_only
+from lvo.node.jobs import NO_RESULT
 from lvo.node.settings import NodeSettings
 
 __all__ = ["StudyView", "VersionView", "View", "open_view"]
@@ -144,7 +145,7 @@ def open_view(settings: NodeSettings) -> Iterator[View]:
 
 def _state(study: sqlite3.Row, jobs: list[sqlite3.Row]) -> str:
     """State of the last version that counts; "receiving" while images are in no version."""
-    last = next((job for job in reversed(jobs) if job["state"] not in ("skipped", "superseded")), None)
+    last = next((job for job in reversed(jobs) if job["state"] not in NO_RESULT), None)
     if last is None or (last["n_images"] != study["n_images"] and last["state"] not in ("queued", "running")):
         return "receiving"
     return str(last["state"])

@@ -111,7 +111,20 @@ def _keep_result(root: Path, folder: Path, job: Job, outcome: Outcome) -> Outcom
 
 
 def _watch(settings: NodeSettings, job: Job, done: threading.Event, stop: threading.Event) -> None:
-    """Renew the lease; end the process when it is lost, when time or memory are used up, or when the node stops."""
+    """Watch over an analysis; a store that cannot be used ends it, since without a watch nothing else would."""
+    try:
+        _watch_over(settings, job, done, stop)
+    except (LvoError, sqlite3.Error) as error:
+        LOG.error("job %d is given up, the store cannot be used: %s", job.id, error)  # noqa: TRY400 - no traceback: it adds nothing
+        os._exit(EXIT_LIMIT)
+
+
+def _watch_over(settings: NodeSettings, job: Job, done: threading.Event, stop: threading.Event) -> None:
+    """Renew the lease; end the process when it is lost, when time or memory are used up, or when the node stops.
+
+    Raises:
+        OutputError, sqlite3.Error: the store cannot be used.
+    """
     db = connect(settings.database_path)
     clock, limits = open_clock(db), settings.work
     beat, slot = Heartbeat(db, clock), job.worker.rsplit(":", maxsplit=1)[0]

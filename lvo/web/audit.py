@@ -1,23 +1,18 @@
 """Route of the audit log: who looked at what and decided what, the newest first, with the state of the chain. Read only."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 
 from lvo.delivery.link import study_key
-from lvo.eventlog import Event, EventKind, check_events
+from lvo.eventlog import LOG_CASE, Event, EventKind, check_events
 from lvo.web.accounts import ACCOUNT_NAME
-from lvo.web.guards import ContextOf, may
-from lvo.web.journal import NO_STUDY
+from lvo.web.guards import REFUSALS, ContextOf, may
 from lvo.web.rows import Record
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api", tags=["audit"])
-
-_WRONG: dict[int | str, dict[str, Any]] = {
-    401: {"description": "Nobody signed in"}, 403: {"description": "Not allowed"}, 429: {"description": "Too many requests"},
-}  # fmt: skip
 
 AuditShow = Literal["all", "views", "decisions", "people"]
 _KINDS: dict[AuditShow, frozenset[EventKind]] = {
@@ -58,7 +53,7 @@ class AuditPage(Record):
     older: int | None
 
 
-@router.get("/audit", responses=_WRONG, dependencies=[Depends(may("admin"))])
+@router.get("/audit", responses=REFUSALS, dependencies=[Depends(may("admin"))])
 def audit(
     context: ContextOf,
     *,
@@ -84,7 +79,7 @@ def _wanted(event: Event, show: AuditShow, by: str | None, key: str | None) -> b
 
 
 def _key(event: Event) -> str | None:
-    return None if event.case == NO_STUDY else study_key(event.case)
+    return None if event.case == LOG_CASE else study_key(event.case)
 
 
 def _line(event: Event) -> AuditLine:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Cookie, Depends, Header, HTTPException, Path, Request
 
@@ -12,10 +12,19 @@ from lvo.web.sessions import COOKIE, Session
 from lvo.web.settings import Role
 from lvo.web.source import StudyEntry
 
-__all__ = ["RANK", "ContextOf", "OpenStudy", "SessionOf", "StudyOf", "context_of", "may", "of_our_page", "session_of"]
+__all__ = [
+    "RANK", "REFUSALS", "ContextOf", "OpenStudy", "SessionOf", "StudyOf", "context_of", "may", "of_our_page", "session_of",
+]  # fmt: skip
 
 RANK: dict[Role, int] = {"viewer": 0, "reader": 1, "admin": 2}
 """Who may do what those below may."""
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    401: {"description": "Nobody signed in"}, 403: {"description": "Not allowed, or no CSRF token"},
+    429: {"description": "Too many requests"},
+}  # fmt: skip
+"""How routes say no, for the document of the interface."""
 
 
 def context_of(request: Request) -> Context:

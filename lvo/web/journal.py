@@ -1,5 +1,6 @@
 """Who looked at what and what they said: an audit log of its own in the format of `lvo.eventlog`, and the validation set."""
 
+import logging
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,15 +9,14 @@ from pathlib import Path
 import msgspec
 
 from lvo.errors import OutputError, UsageError
-from lvo.eventlog import Event, EventKind, Facts, Reason, append_events, read_events
+from lvo.eventlog import LOG_CASE, Event, EventKind, Facts, Reason, append_events, mend_log, read_events
 from lvo.web.accounts import ACCOUNT_NAME
 from lvo.web.rows import OpinionView, Seen
 from lvo.web.source import StudyEntry
 
 __all__ = ["Journal", "Opinion"]
 
-NO_STUDY = "no-study"
-"""Stands for the case where an event belongs to none: signing in and out."""
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, *, site: str, service_log: str = "") -> None:
-        """Read the log, which may not be there yet.
+        """Read the log, which may not be there yet; half a line that a power cut left at its end is put aside.
 
         Args:
             folder: made if it is not there; nobody else can read it.
@@ -52,7 +52,7 @@ class Journal:
 
         Raises:
             InputError: the log was altered.
-            OutputError: the folder cannot be made.
+            OutputError: the folder cannot be made, or the log not mended.
         """
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -64,6 +64,9 @@ class Journal:
         self._lock = threading.Lock()
         self._seen: dict[str, Seen] = {}
         self._opinions: dict[str, OpinionView] = {}
+        torn = mend_log(self.log, site=site)
+        if torn is not None:
+            LOG.error("the audit log ended in half a line, which is in %s now", torn.name)
         for event in read_events(self.log) if self.log.exists() else ():
             self._remember(event)
 
@@ -75,7 +78,7 @@ class Journal:
         """The last opinion on a study."""
         return self._opinions.get(study_instance_uid)
 
-    def note(self, kind: EventKind, by: str, *, case: str = NO_STUDY, facts: Facts | None = None) -> None:
+    def note(self, kind: EventKind, by: str, *, case: str = LOG_CASE, facts: Facts | None = None) -> None:
         """Write an event.
 
         Raises:

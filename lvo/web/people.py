@@ -1,6 +1,6 @@
 """Routes of signing in and out."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Cookie, Depends, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lvo import RESEARCH_USE_ONLY, __version__
 from lvo.eventlog import EventKind
 from lvo.web.context import Context
-from lvo.web.guards import ContextOf, SessionOf, of_our_page
+from lvo.web.guards import REFUSALS, ContextOf, SessionOf, of_our_page
 from lvo.web.rows import Record
 from lvo.web.sessions import COOKIE, Session
 from lvo.web.settings import Role
@@ -19,11 +19,6 @@ router = APIRouter(prefix="/api", tags=["people"])
 
 UNKNOWN = "unknown"
 """Stands in the audit log for a name that no account has: people type passwords into the wrong field."""
-
-_WRONG: dict[int | str, dict[str, Any]] = {
-    401: {"description": "Wrong name or password"},
-    429: {"description": "Too many tries"},
-}
 
 
 class Person(Record):
@@ -60,13 +55,13 @@ def ways(context: ContextOf) -> Ways:
     return Ways(accounts=context.anyone is None, oidc=context.settings.oidc is not None)
 
 
-@router.get("/session", responses={401: _WRONG[401]})
+@router.get("/session", responses={401: REFUSALS[401]})
 def session(context: ContextOf, session: SessionOf) -> Person:
     """Who is signed in, and the CSRF token that every change needs."""
     return _person(context, session)
 
 
-@router.post("/session", responses=_WRONG)
+@router.post("/session", responses={401: {"description": "Wrong name or password"}, 429: {"description": "Too many tries"}})
 def sign_in(context: ContextOf, request: Request, response: Response, given: Credentials) -> Person:
     """Sign in with an account of this program. JSON only, so that no form of another site can send it."""
     if context.anyone is not None:
@@ -86,7 +81,7 @@ def sign_in(context: ContextOf, request: Request, response: Response, given: Cre
     return _person(context, begin_session(context, request, response, account.name, account.role))
 
 
-@router.delete("/session", responses={401: _WRONG[401]}, dependencies=[Depends(of_our_page)])
+@router.delete("/session", responses={401: REFUSALS[401]}, dependencies=[Depends(of_our_page)])
 def sign_out(
     context: ContextOf, session: SessionOf, response: Response, token: Annotated[str | None, Cookie(alias=COOKIE)] = None
 ) -> dict[str, str]:

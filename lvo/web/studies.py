@@ -8,7 +8,7 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from lvo.eventlog import Reason
-from lvo.web.guards import ContextOf, OpenStudy, SessionOf, StudyOf, may, of_our_page
+from lvo.web.guards import REFUSALS, ContextOf, OpenStudy, SessionOf, StudyOf, may, of_our_page
 from lvo.web.journal import Opinion
 from lvo.web.rows import Record, Row, State, matches, sorted_rows
 
@@ -16,10 +16,7 @@ __all__ = ["router"]
 
 router = APIRouter(prefix="/api", tags=["studies"])
 
-_WRONG: dict[int | str, dict[str, Any]] = {
-    401: {"description": "Nobody signed in"}, 403: {"description": "Not allowed, or no CSRF token"},
-    404: {"description": "No such study or file"}, 429: {"description": "Too many requests"},
-}  # fmt: skip
+_OF_A_STUDY = REFUSALS | {404: {"description": "No such study or file"}}
 
 _TYPES = {".png": "image/png", ".gz": "application/gzip"}
 
@@ -67,7 +64,7 @@ class OpinionGiven(BaseModel):
         return self
 
 
-@router.get("/studies", responses={n: _WRONG[n] for n in (401, 429)})
+@router.get("/studies", responses={n: REFUSALS[n] for n in (401, 429)})
 def worklist(
     context: ContextOf,
     _session: SessionOf,
@@ -87,7 +84,7 @@ def worklist(
     return Worklist(studies=sorted_rows(wanted)[:limit], total=len(rows), unseen=unseen)
 
 
-@router.get("/studies/{key}", responses=_WRONG)
+@router.get("/studies/{key}", responses=_OF_A_STUDY)
 def study(context: ContextOf, entry: OpenStudy) -> StudyView:
     """One study; that it was opened goes into the audit log."""
     document = dict(entry.document) if entry.document is not None else None
@@ -101,7 +98,7 @@ def study(context: ContextOf, entry: OpenStudy) -> StudyView:
     )
 
 
-@router.get("/studies/{key}/files/{path:path}", responses=_WRONG, response_class=FileResponse)
+@router.get("/studies/{key}/files/{path:path}", responses=_OF_A_STUDY, response_class=FileResponse)
 def study_file(entry: OpenStudy, path: Annotated[str, Path(max_length=200)]) -> FileResponse:
     """A picture, preview or map of a study."""
     found = entry.file(path)
@@ -113,14 +110,14 @@ def study_file(entry: OpenStudy, path: Annotated[str, Path(max_length=200)]) -> 
 _WRITES = [Depends(of_our_page), Depends(may("reader"))]
 
 
-@router.post("/studies/{key}/acknowledge", responses=_WRONG, dependencies=_WRITES)
+@router.post("/studies/{key}/acknowledge", responses=_OF_A_STUDY, dependencies=_WRITES)
 def acknowledge(context: ContextOf, session: SessionOf, entry: StudyOf) -> Row:
     """Say that one has seen the result; the first one to do so stands in the worklist."""
     context.journal.acknowledge(entry.study_instance_uid, session.name)
     return context.row(entry)
 
 
-@router.post("/studies/{key}/opinion", responses=_WRONG, dependencies=_WRITES)
+@router.post("/studies/{key}/opinion", responses=_OF_A_STUDY, dependencies=_WRITES)
 def give_opinion(context: ContextOf, session: SessionOf, entry: StudyOf, given: OpinionGiven) -> Row:
     """Agree or disagree with the result; goes into the audit log and the validation set."""
     context.journal.judge(entry, Opinion(given.agree, given.reason, given.side, given.site), session.name)

@@ -1,4 +1,4 @@
-"""A real result folder of a made-up patient whose every identifier is a canary, and the servers it is delivered to."""
+"""A real result folder of a made-up patient whose every identifier is a canary."""
 
 import importlib.util
 import shutil
@@ -13,16 +13,9 @@ from lvo.core.report import Call, Output, Report
 from lvo.core.study import Role
 from lvo.report.result import result_document, result_text
 
-
-def _share(path: Path, name: str) -> None:
-    """Make a file importable by test files."""
-    spec = importlib.util.spec_from_file_location(name, path)
-    sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[name])
-
-
-_share(Path(__file__).parents[1] / "dicom" / "writing.py", "lvo_tests_delivery_writing")
-_share(Path(__file__).parent / "servers.py", "lvo_tests_delivery_servers")
+_SPEC = importlib.util.spec_from_file_location("lvo_tests_delivery_writing", Path(__file__).parents[1] / "dicom" / "writing.py")
+sys.modules["lvo_tests_delivery_writing"] = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(sys.modules["lvo_tests_delivery_writing"])
 
 CANARIES = {
     "PatientName": "CANARYNAME", "PatientID": "CANARYID", "AccessionNumber": "CANARYACC", "PatientBirthDate": "19110203",

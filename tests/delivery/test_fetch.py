@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from lvo_tests_delivery_servers import free_port, needs_orthanc, orthanc
 from lvo_tests_delivery_writing import STUDY_UID, write_sources
+from lvo_tests_servers import free_port, needs_orthanc, orthanc
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage, StudyRootQueryRetrieveInformationModelGet
 

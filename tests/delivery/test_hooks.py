@@ -11,8 +11,8 @@ from pathlib import Path
 import pydicom
 import pytest
 from dicomweb_client.api import DICOMwebClient
-from lvo_tests_delivery_servers import PLUGIN, debian, needs_dcmtk, needs_orthanc, orthanc, wait_until
 from lvo_tests_delivery_writing import write_sources
+from lvo_tests_servers import PLUGIN, debian, needs_dcmtk, needs_orthanc, orthanc, wait_until
 
 from lvo.core.study import Role
 

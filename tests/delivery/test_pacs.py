@@ -12,15 +12,17 @@ import msgspec
 import pydicom
 import pytest
 import trustme
-from lvo_tests_delivery_servers import debian, free_port, needs_dcmtk, needs_orthanc, orthanc, running, wait_until
+from lvo_tests_servers import answers, debian, free_port, needs_dcmtk, needs_orthanc, orthanc, running, wait_until
 from pydicom.dataset import Dataset
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
 from pynetdicom.sop_class import SegmentationStorage, StorageCommitmentPushModel
 
 from lvo.delivery import DeliverySettings, Outbox, State, deliver_due, hand_over, read_parcel
+from lvo.delivery.commitment import answer_context
 from lvo.delivery.cstore import objects_of
 from lvo.delivery.settings import DicomDestination, RetrySettings, TlsSettings
-from lvo.errors import RefusedError
+from lvo.delivery.waiting import called_back
+from lvo.errors import DeliveryError, RefusedError
 
 pytestmark = pytest.mark.filterwarnings(
     # pynetdicom drops a socket that could not connect without closing it; the collector does
@@ -57,7 +59,10 @@ class Peer:
         self.says: dict[str, int] = {}
         self.got: list[str] = []
         self.keeps: bool | None = True
+        self.calls_back = 0
         self.requests: list[Dataset] = []
+        self.told: list[str] = []
+        self.threads: list[threading.Thread] = []
 
     def store(self, event) -> Dataset:
         name = event.request.AffectedSOPClassUID.keyword
@@ -71,7 +76,8 @@ class Peer:
     def commit(self, event) -> tuple[int, None]:
         self.requests.append(event.action_information)
         if self.keeps is not None:
-            threading.Thread(target=self._answer, args=(event.assoc, event.action_information)).start()
+            self.threads.append(threading.Thread(target=self._answer, args=(event.assoc, event.action_information)))
+            self.threads[-1].start()
         return 0x0000, None
 
     def _answer(self, association, request: Dataset) -> None:
@@ -84,8 +90,17 @@ class Peer:
             answer.FailedSOPSequence = items[:1]
             items = items[1:]
         answer.ReferencedSOPSequence = items
+        if self.calls_back:
+            ae = AE(ae_title="PACS")
+            ae.add_requested_context(StorageCommitmentPushModel)
+            role = [build_role(StorageCommitmentPushModel, scp_role=True)]
+            association = ae.associate("127.0.0.1", self.calls_back, ae_title="LVO", ext_neg=role)
         kind, instance = StorageCommitmentPushModel, "1.2.840.10008.1.20.1.1"
-        association.send_n_event_report(answer, 1 if self.keeps else 2, kind, instance)
+        status, _ = association.send_n_event_report(answer, 1 if self.keeps else 2, kind, instance)
+        self.told.append(f"0x{status.Status:04X}" if "Status" in status else "nothing")
+        if self.calls_back:
+            association.release()
+            self.told.append("released" if association.is_released else "aborted")
 
 
 @contextmanager
@@ -99,6 +114,8 @@ def serving(peer: Peer, *, without: str = "", ssl_context=None) -> Iterator[int]
     try:
         yield server.server_address[1]
     finally:
+        for thread in peer.threads:
+            thread.join()
         server.shutdown()
 
 
@@ -321,6 +338,40 @@ def test_commitment_on_the_same_association(outbox, make_result, keeps):
             assert tally.failed == 1
             assert ("does not keep 1 of" if keeps is False else "did not say within 1.5 s") in ended.reason
             assert len(ended.done) == len(uids(folder)) - (1 if keeps is False else 0)
+
+
+@pytest.mark.parametrize("calls_back", [False, True], ids=["same association", "its own"])
+def test_a_pacs_gets_our_response_to_its_answer_however_long_we_take(outbox, make_result, monkeypatch, calls_back):
+    real = outbox.commit
+
+    def slow(*given) -> None:
+        real(*given)
+        time.sleep(0.5)  # the delivery finds the answer meanwhile
+
+    monkeypatch.setattr(outbox, "commit", slow)
+    peer = Peer()
+    peer.calls_back = free_port() if calls_back else 0
+    with serving(peer) as port:
+        settings = pacs(port, commitment=True, commitment_port=peer.calls_back)
+        assert send(outbox, settings, make_result()).delivered == 1
+    assert peer.told == (["0x0000", "released"] if calls_back else ["0x0000"])
+
+
+@pytest.mark.parametrize("timeout_s", [60.0, 0.2], ids=["becomes free", "stays in use"])
+def test_a_port_that_another_worker_listens_on_is_waited_for(timeout_s):
+    with socket.create_server(("", 0)) as other:
+        port = other.getsockname()[1]
+        peer = DicomDestination(name="pacs", ae_title="PACS", host="127.0.0.1", port=104, timeout_s=timeout_s)
+        waiting = called_back(peer, port, [answer_context()], handlers=[], what="storage commitment")
+        if timeout_s < 1.0:
+            with pytest.raises(DeliveryError, match=f"nothing can listen on port {port} for storage commitment"), waiting:
+                pass
+            return
+        free = threading.Timer(0.5, other.close)
+        free.start()
+        with waiting:
+            assert answers(port)
+        free.join()
 
 
 def test_what_is_no_dicom_is_dead(outbox, make_result):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pydicom
 import pytest
 import trustme
-from lvo_tests_delivery_servers import free_port, needs_orthanc, orthanc, web
+from lvo_tests_servers import free_port, needs_orthanc, orthanc, web
 
 from lvo.delivery import DeliverySettings, Outbox, State, deliver_due, hand_over, read_parcel
 from lvo.delivery.settings import RetrySettings, StowDestination, TlsSettings

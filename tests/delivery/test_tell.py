@@ -18,7 +18,7 @@ import pytest
 import trustme
 from aiosmtpd.controller import Controller
 from hl7apy.parser import parse_message
-from lvo_tests_delivery_servers import free_port, web
+from lvo_tests_servers import free_port, web
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from lvo.core.report import Call
@@ -70,6 +70,14 @@ class Receiver:
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._answer(reader, writer)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         block = await reader.readuntil(b"\x1c\x0d")
         text = block.strip(b"\x0b\x1c\x0d").decode()
         self.got.append(text)
@@ -81,34 +89,31 @@ class Receiver:
             writer.write(b"\x0b" + ack.encode() + b"\x1c\x0d")
         await writer.drain()
         if self.code is None:
-            await asyncio.sleep(3.0)
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
+            await asyncio.Event().wait()  # until the server ends
 
 
 @contextmanager
 def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     """An MLLP server while the block runs."""
-    receiver, loop, ready = Receiver(), asyncio.new_event_loop(), threading.Event()
+    receiver, ready, stop = Receiver(), threading.Event(), asyncio.Event()
 
-    async def main(stop: asyncio.Event) -> None:
+    async def main() -> None:
         server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=tls)
         receiver.port = server.sockets[0].getsockname()[1]
         ready.set()
         async with server:
             await stop.wait()
 
-    stop = asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(main(stop)), daemon=True)
-    thread.start()
-    assert ready.wait(10.0)
-    try:
-        yield receiver
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10.0)
-        loop.close()
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        thread = threading.Thread(target=runner.run, args=(main(),))
+        thread.start()
+        try:
+            assert ready.wait(60.0)
+            yield receiver
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join()
 
 
 class Box:
@@ -376,7 +381,6 @@ def test_acknowledgements(outbox, change, state, says):
     assert "CANARYNAME" not in ended.reason
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the stranger hangs up on the receiver
 def test_hl7_over_tls(outbox, tmp_path):
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -428,6 +432,30 @@ def test_a_later_fhir_report_takes_the_place_of_the_first(outbox):
             deliver_due(outbox, settings)
     assert len({path for _, path, _, _ in server.got}) == 1
     assert [json.loads(body)["status"] for _, _, _, body in server.got] == ["registered", "preliminary"]
+
+
+@pytest.mark.parametrize("event", ["overdue", "failed"])
+@pytest.mark.parametrize("standing", ["indeterminate", "not_detected"])
+def test_a_fhir_report_keeps_its_finding_beside_a_later_version_without_result_but_no_all_clear(outbox, event, standing):
+    facts = {"probability": 0.04, "core_ml": 2.5}
+    with web() as server:
+        settings = telling(fhir(server.url))
+        for told in (notice(standing, **facts), notice(event, standing=standing, reasons=("version 2",), **facts)):
+            tell(outbox, settings, told, asked="failed")
+            assert deliver_due(outbox, settings).delivered == 1
+    first, second = (json.loads(body) for _, _, _, body in server.got)
+    assert first["id"] == second["id"]
+    assert (first["status"], second["status"]) == ("preliminary", "partial")
+    if standing == "not_detected":
+        before, now = first["contained"].pop(0), second["contained"].pop(0)
+        assert before["valueCodeableConcept"]["coding"][0]["code"] == "not_detected"
+        assert "valueCodeableConcept" not in now
+        assert "version 2" in now["dataAbsentReason"]["text"]
+    assert second["contained"] == first["contained"]
+    lines = second["conclusion"].splitlines()
+    assert lines[1].startswith("The result that stands: ")
+    assert ("This does not rule out an occlusion." in lines) == (standing == "not_detected")
+    assert "Reason: version 2" in lines
 
 
 @contextmanager

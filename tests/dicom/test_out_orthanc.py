@@ -3,67 +3,27 @@
 import http.client
 import json
 import re
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
+import lvo_tests_servers as servers
 import pydicom
 import pytest
-from lvo_tests_dicom_writing import CREATED, STUDY_UID, program, write, write_sources
+from lvo_tests_dicom_writing import CREATED, STUDY_UID, write, write_sources
 
 from lvo.core.study import Role
 from lvo.dicom.write import Stamp
 
-PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-START_S = 30.0
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        program("Orthanc") is None or not PLUGIN.exists(),
-        reason="Debian packages orthanc, orthanc-dicomweb are missing",
-    ),
-]
+pytestmark = [pytest.mark.slow, servers.needs_orthanc]
 
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory) -> Iterator[int]:
-    """Port of a fresh server that answers this machine alone, over HTTP alone; it is stopped at the end."""
-    folder = tmp_path_factory.mktemp("orthanc")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = {
-        "StorageDirectory": str(folder), "IndexDirectory": str(folder), "HttpPort": port, "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": False, "DicomServerEnabled": False, "OverwriteInstances": True, "Plugins": [str(PLUGIN)],
-        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-    }  # fmt: skip
-    (folder / "orthanc.json").write_text(json.dumps(settings))
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([str(program("Orthanc")), str(folder / "orthanc.json")], stdout=log, stderr=log)
-    try:
-        _wait(server, port, folder / "log")
-        yield port
-    finally:
-        server.terminate()
-        server.wait(timeout=START_S)
-
-
-def _wait(server: subprocess.Popen, port: int, log: Path) -> None:
-    """Return when the server answers."""
-    end = time.monotonic() + START_S
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            ask(port, "GET", "/system")
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    pytest.fail(f"Orthanc does not answer:\n{log.read_text(errors='replace')[-2000:]}")
+    """Port of a fresh server that answers this machine alone, over HTTP; it is stopped at the end."""
+    with servers.orthanc(tmp_path_factory.mktemp("orthanc")) as server:
+        yield server.http_port
 
 
 def ask(port: int, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[str, bytes]:

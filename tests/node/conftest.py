@@ -5,25 +5,18 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from lvo_tests_servers import answers, free_port, wait_until
 
 from lvo.node.settings import AssemblySettings, DicomSettings, NodeSettings, Peer, StoreSettings
 
 STUB = Path(__file__).with_name("stub_process.py")
 CANARY = "CANARYSON^TWEETY"
 """Name of the patient in every image: it must be nowhere else."""
-
-
-def free_port():
-    """A port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 def image(study, number, *, series=1, modality="CT", rows=16, **more):
@@ -106,7 +99,7 @@ def listening(settings):
 
     thread = threading.Thread(target=run)
     thread.start()
-    wait_for(lambda: errors or is_open(settings.dicom.port), "the listener", 20)
+    wait_until(lambda: errors or answers(settings.dicom.port), "the listener")
     try:
         yield
     finally:
@@ -114,23 +107,6 @@ def listening(settings):
         thread.join()
         _config.STORE_RECV_CHUNKED_DATASET, _config.LOG_HANDLER_LEVEL, tempfile.tempdir = before
     assert not errors
-
-
-def is_open(port):
-    """Whether somebody listens."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def wait_for(condition, what, seconds):
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.05)
 
 
 def store(port, datasets, *, calling="CT1", called="LVO", **association):

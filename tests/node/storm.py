@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+from lvo_tests_servers import answers, wait_until
 
 from lvo.eventlog import EventKind, read_events
 from lvo.node.settings import load_settings
@@ -81,7 +82,7 @@ def storm(node, conftest, *, kills, studies, seed, pace_s):
     for thread in threads:
         thread.start()
     try:
-        conftest.wait_for(lambda: conftest.is_open(settings.dicom.port), "the listener", 120)
+        wait_until(lambda: answers(settings.dicom.port), "the listener", within_s=120.0)
         _kill(node, tally, chance, kills, pace_s)
     finally:
         done.set()
@@ -89,7 +90,7 @@ def storm(node, conftest, *, kills, studies, seed, pace_s):
             thread.join()
     _revive(node, tally)
     with open_view(settings) as view:
-        conftest.wait_for(lambda: _is_quiet(view, tally), "every study at its end", 300)
+        wait_until(lambda: _is_quiet(view, tally), "every study at its end", within_s=300.0)
         tally.states = view.counts()
     with sqlite3.connect(settings.database_path) as db:
         tally.retries = sum(n for (n,) in db.execute("SELECT value FROM counters WHERE name = 'retries'"))

@@ -4,13 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+from pydicom.uid import UID
 
 from lvo.cli.node import command
+from lvo.delivery.commitment import COMMITMENT_CONTEXT
 from lvo.errors import InputError, UsageError
 from lvo.node.conformance import statement
 from lvo.node.inbox import Inbox
 from lvo.node.listener import STATUS
-from lvo.node.syntaxes import STORAGE_CLASSES, TRANSFER_SYNTAXES
+from lvo.node.syntaxes import STORAGE_CLASSES, TRANSFER_SYNTAXES, supported_contexts
 
 from .conftest import image, save
 
@@ -26,6 +28,13 @@ def test_the_conformance_statement_names_what_is_accepted():
     assert all(f"`{uid}`" in text for uid in (*STORAGE_CLASSES, *TRANSFER_SYNTAXES))
     assert all(f"0x{code:04X}" in text for code in STATUS)
     assert not any("Deflate" in line for line in text.splitlines())
+
+
+def test_no_deflated_syntax_is_offered_or_accepted():
+    contexts = [*supported_contexts(), COMMITMENT_CONTEXT]
+    offered = {UID(syntax).name for context in contexts for syntax in context.transfer_syntax}
+    assert "Explicit VR Little Endian" in offered
+    assert [name for name in offered if "Deflate" in name] == []
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The other doors: STOW-RS and the watched folder; health and metrics."""
 
 import os
+import re
 import threading
 from contextlib import contextmanager
 
@@ -8,6 +9,7 @@ import msgspec
 import pytest
 import requests
 from dicomweb_client.api import DICOMwebClient
+from lvo_tests_servers import answers, free_port, wait_until
 from prometheus_client.parser import text_string_to_metric_families
 
 from lvo.node.database import Clock, connect, open_clock
@@ -18,7 +20,7 @@ from lvo.node.settings import HttpSettings, StoreSettings, WatchSettings
 from lvo.node.view import open_view
 from lvo.node.watch import Watch
 
-from .conftest import free_port, image, is_open, save, wait_for
+from .conftest import image, save
 
 TYPE = 'multipart/related; type="application/dicom"; boundary=XX'
 
@@ -46,7 +48,7 @@ def serving(settings, **http):
     thread = threading.Thread(target=serve, args=(settings, stop))
     thread.start()
     try:
-        wait_for(lambda: is_open(settings.http.port), "the web service", 20)
+        wait_until(lambda: answers(settings.http.port), "the web service")
         yield Client(f"http://127.0.0.1:{settings.http.port}")
     finally:
         stop.set()
@@ -161,7 +163,8 @@ def test_a_process_that_hangs_or_does_not_start_is_not_ready(settings, client):
     Heartbeat(db, clock)("clerk")
     Heartbeat(db, Clock(clock.offset - 61.0, clock.boot))("worker-1")  # a minute ago
     checks = client.get("/health/ready").json()["checks"]
-    assert (checks["clerk"], checks["worker-1"]) == ("ok", "silent for 61 s")
+    assert checks["clerk"] == "ok"
+    assert re.fullmatch(r"silent for \d+ s", checks["worker-1"])
     text = client.get("/metrics").text
     ages = {s.labels["process"]: s.value for f in text_string_to_metric_families(text) for s in f.samples if "silent" in s.name}
     assert ages == {"clerk": pytest.approx(0.0, abs=30.0), "worker-1": pytest.approx(61.0, abs=30.0)}

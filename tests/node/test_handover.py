@@ -1,6 +1,7 @@
 """From result to destination, once; what fails or is late is told; what was delivered long ago goes, and nothing else."""
 
 import json
+import shutil
 import time
 from datetime import datetime
 
@@ -68,7 +69,8 @@ class Site:
         job = self.claim()
         folder = self.settings.root / "results" / UID / f"{job.version:04d}"
         folder.mkdir(parents=True)
-        lvo = {"call": call, "probability": 0.9, "side": "left", "site": "M1"}
+        place = {"side": "left", "site": "M1"} if call == "suspected" else {"side": None, "site": None}
+        lvo = {"call": call, "probability": 0.9, **place}
         cta = {"state": "assessed", "reasons": [], "lvo": lvo}
         document = {"study": {"study_instance_uid": UID}, "cta": cta, "version": job.version}
         (folder / "result.json").write_text(json.dumps(document))
@@ -221,6 +223,7 @@ def test_a_later_version_that_fails_takes_no_suspicion_back_and_leaves_no_all_cl
     assert last.event == told
     assert "out of memory" in last.reasons[-1]
     assert (last.side, last.site) == (("left", "M1") if told == "suspected" else (None, None))
+    assert (last.standing, last.probability) == ((None, 0.9) if told == call else (call, None))
 
 
 def test_a_result_that_a_destination_refuses_is_not_told_as_no_result(site):
@@ -263,6 +266,18 @@ def test_what_was_delivered_long_ago_goes(site):
         assert view.study(UID) is None
     site.image(1)  # and it may come again
     assert site.claim().version == 1
+
+
+def test_a_purge_that_was_killed_after_it_moved_the_images_is_finished_by_the_next(site):
+    site.image(1)
+    site.analyse()
+    site.handover()
+    site.deliver()
+    site.handover()
+    shutil.rmtree(site.settings.root / "images" / UID)
+    purge(site.db, Clock(site.clock.offset + 31 * DAY_S, site.clock.boot), site.outbox, site.settings)
+    with open_view(site.settings) as view:
+        assert view.study(UID) is None
 
 
 @pytest.mark.parametrize("why", ["not analysed", "late images", "quarantined", "not delivered"])
@@ -340,3 +355,4 @@ def test_a_later_version_that_hangs_raises_an_alarm_once_and_takes_no_suspicion_
     last = site.notices()[-1]
     assert (len(site.notices()), last.event, last.waited_min) == (n_told + 1, told, pytest.approx(16.0, abs=0.5))
     assert "version 2 of the result is late" in last.reasons[-1]
+    assert last.standing == (None if told == call else call)

@@ -1,6 +1,5 @@
 """The whole node beside a real Orthanc: a study sent by `storescu` comes back analysed, committed, and found by QIDO-RS."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
+import lvo_tests_servers as servers
 import msgspec
 import pydicom
 import pytest
@@ -20,13 +20,9 @@ from lvo.node.inbox import Inbox
 from lvo.node.settings import load_settings
 from lvo.node.view import open_view
 
-from .conftest import free_port, image, is_open, save, wait_for
+from .conftest import image, save
 
 ROOT = Path(__file__).parents[2]
-_SPEC = importlib.util.spec_from_file_location("lvo_tests_node_servers", ROOT / "tests" / "delivery" / "servers.py")
-servers = importlib.util.module_from_spec(_SPEC)
-sys.modules["lvo_tests_node_servers"] = servers
-_SPEC.loader.exec_module(servers)
 
 SITE = """
 site = "TEST"
@@ -86,21 +82,21 @@ def scan(tmp_path):
 @pytest.mark.parametrize("lacking", [False, True], ids=["complete", "fetched"])
 def test_a_study_sent_by_storescu_comes_back_analysed_into_orthanc(tmp_path, scan, lacking):
     """With `lacking`, only ten images are sent: the node fetches the others, which Orthanc has, before it judges."""
-    port, uid = free_port(), str(pydicom.dcmread(scan[0], stop_before_pixels=True).StudyInstanceUID)
+    port, uid = servers.free_port(), str(pydicom.dcmread(scan[0], stop_before_pixels=True).StudyInstanceUID)
     (tmp_path / "pacs").mkdir()
     with servers.orthanc(tmp_path / "pacs", modalities={"lvo": ["LVO", "127.0.0.1", port]}) as pacs:
         config = tmp_path / "site.toml"
         more = f'url = "{pacs.dicomweb}"'
-        config.write_text(SITE.format(port=port, http=free_port(), pacs=pacs.dicom_port, source="dicomweb", more=more))
+        config.write_text(SITE.format(port=port, http=servers.free_port(), pacs=pacs.dicom_port, source="dicomweb", more=more))
         if lacking:
             for path in scan:
                 pacs.ask("/instances", "POST", path.read_bytes())
         with running(config, tmp_path / "log"):
-            wait_for(lambda: is_open(port), "the listener", 60)
+            servers.wait_until(lambda: servers.answers(port), "the listener")
             command = [servers.debian("storescu"), "-aet", "CT1", "-aec", "LVO", "127.0.0.1", str(port)]
             subprocess.run([*command, *map(str, scan[:10] if lacking else scan)], check=True, timeout=120)
             settings = load_settings(config)
-            wait_for(lambda: ended(settings, uid), "the result at its destination", 800)
+            servers.wait_until(lambda: ended(settings, uid), "the result at its destination", within_s=800.0)
         with open_view(settings) as view:
             study = view.study(uid)
         with Outbox(settings.outbox_path) as outbox:

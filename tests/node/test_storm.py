@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from lvo_tests_servers import free_port
 
 from lvo.node.settings import load_settings
 
@@ -78,7 +79,7 @@ def make_node(folder):
     """A node with a folder as its destination."""
     (folder / "share").mkdir()
     config = folder / "site.toml"
-    config.write_text(SITE.format(port=CONFTEST.free_port(), http=CONFTEST.free_port()))
+    config.write_text(SITE.format(port=free_port(), http=free_port()))
     return CONFTEST.Node(config, folder / "node.log")
 
 

@@ -123,7 +123,7 @@ def test_what_cannot_be_done_ends_in_quarantine_with_its_reason(ready, error, at
 
 
 BAD = """
-import sys, threading
+import sqlite3, sys, threading
 from pathlib import Path
 import msgspec
 from lvo.node.settings import NodeSettings, WorkSettings
@@ -159,3 +159,20 @@ def test_limits_end_an_analysis_that_exceeds_them(ready, tmp_path, body, limits,
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize(
+    "limits", [{"time_limit_s": 0.5, "lease_s": 60.0}, {"lease_s": 1.0}], ids=["its time is up", "its lease must be renewed"]
+)
+def test_a_store_that_cannot_be_written_ends_an_analysis_too(ready, tmp_path, limits):
+    settings = msgspec.structs.replace(ready, work=msgspec.structs.replace(ready.work, **limits))
+    (tmp_path / "s.json").write_bytes(msgspec.json.encode(settings))
+    code = BAD.format(body="sqlite3.connect(settings.database_path).execute('DROP TABLE jobs'); time.sleep(600)")
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "s.json")], stderr=subprocess.PIPE)
+    try:
+        _, said = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == worker.EXIT_LIMIT
+    assert b"the store cannot be used: no such table: jobs" in said

@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 import pydicom
 import pytest
 import uvicorn
+from lvo_tests_servers import wait_until
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 
@@ -119,20 +119,24 @@ class Running:
 def running(results: Path, state: Path, settings: WebSettings, *, needs_accounts: bool = False) -> Iterator[Running]:
     """Serve a folder until the end of the block."""
     app = create_app(ResultsFolder(results), state, settings, needs_accounts=needs_accounts)
+    tls = {"ssl_certfile": settings.tls_certificate or None, "ssl_keyfile": settings.tls_key or None}
+    with behind_a_socket(Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=3, **tls))) as address:
+        yield Running(f"{'https' if settings.tls_certificate else 'http'}://{address}", state, app)
+
+
+@contextmanager
+def behind_a_socket(server: uvicorn.Server) -> Iterator[str]:
+    """Host and port of a web server while the block runs."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        tls = {"ssl_certfile": settings.tls_certificate or None, "ssl_keyfile": settings.tls_key or None}
-        server = Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=3, **tls))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
-        while not server.started:
-            time.sleep(0.02)
         try:
-            scheme = "https" if settings.tls_certificate else "http"
-            yield Running(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", state, app)
+            wait_until(lambda: server.started, "the web server")
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            thread.join(10.0)
+            thread.join()
 
 
 def audit_lines(state: Path) -> list[dict[str, object]]:

@@ -2,14 +2,12 @@
 
 import json
 import shutil
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from lvo_tests_servers import web
 
 from lvo.delivery import DeliverySettings, Outbox, deliver_due, hand_over, read_parcel
 from lvo.delivery.settings import WebhookNotification
@@ -48,12 +46,14 @@ def open_page(browser):
     """Opens pages; whatever they complain about fails the test."""
     complaints, contexts = [], []
 
-    def page(url: str, *, complains: bool = True, **options: object):
+    def page(url: str, *, complains: bool = True, asked: list[str] | None = None, **options: object):
         context = browser.new_context(viewport=options.pop("viewport", {"width": 1400, "height": 1000}), **options)
         context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
+        if asked is not None:
+            page.on("request", lambda request: asked.append(request.url))
         if complains:
             page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.goto(url)
@@ -120,37 +120,17 @@ def test_from_the_alert_to_the_finding_to_the_acknowledgement(open_server, open_
     assert kinds == ["viewed", "acknowledged"]
 
 
-@contextmanager
-def alarms() -> Iterator[tuple[str, list[bytes]]]:
-    """Address of a receiver of webhooks, and what was posted to it."""
-    posted = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            posted.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/", posted
-        server.shutdown()
-
-
 def test_the_link_of_the_alarm_leads_to_the_finding_and_back_through_signing_in(results, tmp_path, open_page, serving):
     accounts = Accounts(tmp_path / "state")
     accounts.put("anna", "reader", PASSWORD)
     (tmp_path / "secret").write_text("a secret of many bytes")
-    with serving.running(results, tmp_path / "state", WebSettings(), needs_accounts=True) as server, alarms() as (url, posted):
-        hook = WebhookNotification(name="hook", url=url, secret_file=str(tmp_path / "secret"))
+    with serving.running(results, tmp_path / "state", WebSettings(), needs_accounts=True) as server, web() as alarms:
+        hook = WebhookNotification(name="hook", url=alarms.url, secret_file=str(tmp_path / "secret"))
         settings = DeliverySettings(viewer_url=server.url, notifications=(hook,))
         with Outbox(tmp_path / "outbox.sqlite") as outbox:
             hand_over(outbox, settings, read_parcel(results / serving.UIDS["suspected"]), at=datetime.now(UTC))
             assert deliver_due(outbox, settings).delivered == 1
-        link = json.loads(posted[0])["viewer"]
+        link = json.loads(alarms.got[0][3])["viewer"]
         assert serving.UIDS["suspected"] not in link
         page = open_page(link, complains=False)  # the browser itself says that nobody is signed in
         page.wait_for_selector("#name")
@@ -264,13 +244,13 @@ def test_the_voxels_of_the_scan_come_after_the_display_resolution_and_lie_at_the
 
 
 def test_a_phone_loads_them_only_when_asked(study_page):
-    page = study_page(viewport=PHONE, has_touch=True, is_mobile=True)
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    asked: list[str] = []
+    page = study_page(viewport=PHONE, has_touch=True, is_mobile=True, asked=asked)
     page.wait_for_timeout(500)
-    assert not [url for url in asked if "cta_full" in url]
+    assert [url.rsplit("/", 1)[-1] for url in asked if "/preview/cta" in url] == ["cta.nii.gz"]
     page.click("#full")
     page.wait_for_selector(".angiogram[data-full]")
+    assert [url.rsplit("/", 1)[-1] for url in asked if "/preview/cta" in url] == ["cta.nii.gz", "cta_full.nii.gz"]
 
 
 def test_perfusion_shows_maps_curves_and_numbers(study_page):

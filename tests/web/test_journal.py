@@ -39,6 +39,20 @@ def test_the_clock_of_the_service_hears_of_the_first_reading_only(tmp_path):
     assert (event.kind, event.case, event.facts.by) == (EventKind.READ, "1.2.3", None)
 
 
+def test_half_a_line_that_a_power_cut_left_is_put_aside(tmp_path):
+    Journal(tmp_path, site="NR47UY").acknowledge("1.2.3", "anna")
+    log = tmp_path / "audit.jsonl"
+    with log.open("ab") as file:
+        file.write(b'{"at":"2026-')
+    again = Journal(tmp_path, site="NR47UY")
+    again.acknowledge("1.2.4", "bert")
+    kinds = [EventKind.ACKNOWLEDGED, EventKind.MENDED, EventKind.ACKNOWLEDGED]
+    assert [event.kind for event in read_events(log)] == kinds
+    assert (again.seen("1.2.3").by, again.seen("1.2.4").by) == ("anna", "bert")
+    (aside,) = tmp_path.glob("audit.jsonl.torn-*")
+    assert aside.read_bytes() == b'{"at":"2026-'
+
+
 @pytest.mark.parametrize("name", ["Anna Smith", "", "a" * 65])
 def test_only_accounts_get_into_the_log(tmp_path, name):
     journal = Journal(tmp_path, site="NR47UY")

@@ -1,8 +1,6 @@
 """Signing in with an identity provider: a small real one, which signs its tokens."""
 
 import json
-import socket
-import threading
 import time
 from contextlib import contextmanager
 from urllib.parse import parse_qs, urlsplit
@@ -55,19 +53,11 @@ class Provider:
 
 
 @pytest.fixture
-def provider():
+def provider(serving):
     provider = Provider()
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(provider.app, log_level="error"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.02)
-        provider.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with serving.behind_a_socket(uvicorn.Server(uvicorn.Config(provider.app, log_level="error"))) as address:
+        provider.url = f"http://{address}"
         yield provider
-        server.should_exit = True
-        thread.join(10.0)
 
 
 @pytest.fixture

@@ -482,7 +482,7 @@ export interface operations {
                     "application/json": components["schemas"]["Person"];
                 };
             };
-            /** @description Wrong name or password */
+            /** @description Nobody signed in */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -572,7 +572,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Wrong name or password */
+            /** @description Nobody signed in */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -933,7 +933,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Not allowed */
+            /** @description Not allowed, or no CSRF token */
             403: {
                 headers: {
                     [name: string]: unknown;

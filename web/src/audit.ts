@@ -8,6 +8,7 @@ import { REASONS } from './words'
 const SHOWN: Record<AuditShow, string> = { all: 'All', views: 'Studies opened', decisions: 'Acknowledged and judged', people: 'Signing in and out' }
 const KINDS: Record<string, string> = {
   viewed: 'opened the study', acknowledged: 'acknowledged the result', signed_in: 'signed in', signed_out: 'signed out', sign_in_refused: 'was refused',
+  mended: 'half a line of the log was put aside after a power cut',
 }
 
 function deed(line: AuditLine): string {

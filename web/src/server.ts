@@ -18,10 +18,10 @@ export interface Check { what: string; value: number | string | null; rule: stri
 export interface Criterion { name: string; source: string; date: string; met: boolean | null; checks: Check[] }
 export interface Segment { segment: string; side: string; lumen_ml: number; expected_share: number | null; gap_mm: number | null; hu: number | null }
 
-/** The parts of result.json (schema lvo-result/1) that the pages show. */
 /** Where a patient could go; times with their zone, as result.json has them. */
 export interface Destination { name: string; opening: string; drive_min: number; arrival: string; puncture: string; doubts: string[] }
 
+/** The parts of result.json (schema lvo-result/1) that the pages show. */
 export interface Result {
   status: string
   cta: {

@@ -1,4 +1,4 @@
-"""Servers that the deliveries of tests go to: Orthanc and DCMTK from Debian, and ports nobody else has."""
+"""Servers for the tests of every room: Orthanc and DCMTK from Debian, HTTP, ports nobody else has, and waiting for them."""
 
 import http.client
 import http.server
