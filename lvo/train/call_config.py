@@ -6,9 +6,10 @@ from typing import Annotated
 
 import msgspec
 
+from lvo.config import read_settings
 from lvo.errors import ConfigError, ModelError
 from lvo.synth.cases import SEEDS
-from lvo.train.config import Positive, Precision, Section, load_section
+from lvo.train.config import Positive, Precision, Section
 from lvo.train.datasets.manifest import Split
 
 __all__ = [
@@ -109,9 +110,9 @@ def load_call_config(path: Path) -> CallConfig:
     """Read the configuration of a fit.
 
     Raises:
-        ConfigError: as `lvo.train.config.load_section`.
+        ConfigError: as `lvo.config.read_settings`.
     """
-    return load_section(path, CallConfig, "configuration of the call", "configs/train/call/arteries.toml")
+    return read_settings(path, CallConfig, "see configs/train/call/arteries.toml for every key")
 
 
 def read_record(folder: Path) -> CallConfig | None:

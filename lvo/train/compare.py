@@ -11,6 +11,7 @@ import numpy as np
 from lvo import RESEARCH_USE_ONLY
 from lvo.infer.session import open_model
 from lvo.infer.window import sliding_window
+from lvo.report.pages import page_environment
 from lvo.train.config import load_train_config
 from lvo.train.datasets.manifest import Split
 from lvo.train.fit import crop_image
@@ -71,8 +72,7 @@ def report_page(rows: Sequence[ModelRow]) -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_PAGE)
+    return page_environment().from_string(_PAGE)
 
 
 _PAGE = """<!doctype html>

@@ -3,10 +3,11 @@
 import hashlib
 from math import ceil
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 import msgspec
 
+from lvo.config import read_settings
 from lvo.core.anatomy import ARTERY_BOX_ATLAS_MM
 from lvo.errors import ConfigError
 
@@ -24,7 +25,6 @@ __all__ = [
     "TrainConfig",
     "decode_config",
     "encode_config",
-    "load_section",
     "load_train_config",
 ]
 
@@ -239,31 +239,6 @@ def load_train_config(path: Path) -> TrainConfig:
     """Read a training configuration.
 
     Raises:
-        ConfigError: as `load_section`.
+        ConfigError: as `lvo.config.read_settings`.
     """
-    return load_section(path, TrainConfig, "training configuration", "configs/train/arteries.toml")
-
-
-S = TypeVar("S", bound=Section)
-
-
-def load_section(path: Path, section: type[S], what: str, example: str) -> S:
-    """Read a TOML file.
-
-    Args:
-        path: of the file.
-        section: what it holds.
-        what: the same in words.
-        example: file that shows every key.
-
-    Raises:
-        ConfigError: the file cannot be read, is not TOML, or has an unknown key, a wrong type or an impossible value.
-    """
-    try:
-        return msgspec.toml.decode(path.read_bytes(), type=section)
-    except OSError as error:
-        msg = f"{what} {path} cannot be read: {error.strerror}"
-        raise ConfigError(msg) from error
-    except (msgspec.DecodeError, ValueError) as error:
-        msg = f"{what} {path}: {error}; see {example} for every key"
-        raise ConfigError(msg) from error
+    return read_settings(path, TrainConfig, "see configs/train/arteries.toml for every key")

@@ -8,6 +8,7 @@ from functools import cache
 import jinja2
 
 from lvo import RESEARCH_USE_ONLY
+from lvo.report.pages import page_environment
 from lvo.train.recalibrate import Comparison, Estimate, Quality
 
 __all__ = ["lines", "page", "reliability_picture"]
@@ -58,8 +59,7 @@ def page(found: Comparison, data: str, left_out: Sequence[tuple[str, str]], pict
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_PAGE)
+    return page_environment().from_string(_PAGE)
 
 
 _PAGE = """<!doctype html>

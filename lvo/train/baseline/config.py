@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from lvo.config import read_settings
 from lvo.synth.cases import SEEDS
-from lvo.train.config import Count, DataSettings, ManifestSettings, NotNegative, Positive, Precision, Section, load_section
+from lvo.train.config import Count, DataSettings, ManifestSettings, NotNegative, Positive, Precision, Section
 
 __all__ = ["BaselineConfig", "BaselineFit", "BaselineNetwork", "is_baseline", "load_baseline_config"]
 
@@ -116,6 +117,6 @@ def load_baseline_config(path: Path) -> BaselineConfig:
     """Read the configuration of a baseline.
 
     Raises:
-        ConfigError: as `lvo.train.config.load_section`.
+        ConfigError: as `lvo.config.read_settings`.
     """
-    return load_section(path, BaselineConfig, "configuration of the baseline", "configs/train/baselines/whole.toml")
+    return read_settings(path, BaselineConfig, "see configs/train/baselines/whole.toml for every key")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lvo import RESEARCH_USE_ONLY
 from lvo.core.volume import Volume
 from lvo.image.turn import upright
+from lvo.report.pages import page_environment
 from lvo.train.datasets.record import Level
 
 if TYPE_CHECKING:
@@ -142,8 +143,7 @@ def page(found: "Survey", sheet: bytes | None) -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_PAGE)
+    return page_environment().from_string(_PAGE)
 
 
 _PAGE = """<!doctype html>
