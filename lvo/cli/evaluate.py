@@ -22,7 +22,7 @@ ROWS_FILE, PICTURES_FOLDER = "rows.jsonl", "failures"
 """Where the rows and the pictures of failures lie in the folder of the report."""
 
 _OPTIONS = {
-    "--set": {"model", "config_path", "cases", "workers", "cache", "invariances", "ablations"},
+    "--set": {"model", "config_path", "cases", "first", "workers", "cache", "invariances", "ablations"},
     "--reference": {"results", "prevalence", "per_week"},
     "--reproduce": {"workers", "subset", "against"},
 }
@@ -40,6 +40,7 @@ class _Given(TypedDict):
     model: str | None
     config_path: Path | None
     cases: str | None
+    first: int | None
     workers: int
     cache: Path | None
     invariances: int
@@ -63,6 +64,9 @@ class _Given(TypedDict):
 @click.option("--model", help="--set: artery network; that of the settings if omitted.")
 @click.option("--config", "config_path", type=GivenPath(), envvar="LVO_CONFIG", help="--set: settings (TOML).")
 @click.option("--cases", help="--set: a part of the set, FIRST:LAST or FIRST:LAST:STEP, LAST not included.")
+@click.option(
+    "--first", type=click.IntRange(1), help="--set: only so many of them, a fair sample; what was stopped is reported."
+)
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="--set, --reproduce: processes.")
 @click.option(
     "--cache", type=GivenPath(file_okay=False), help="--set: folder that keeps drawn scans for the next run (8 MB a case)."
@@ -143,11 +147,12 @@ def _evaluate_set(given: _Given) -> None:
         config = msgspec.structs.replace(config, cta=msgspec.structs.replace(config.cta, model=given["model"]))
     threads = max(1, (os.cpu_count() or 1) // workers)
     setup = Setup(config, partial(_load_models, threads), given["cache"], out / PICTURES_FOLDER)
-    work = tasks(balanced(seeds), invariances=given["invariances"], ablations=given["ablations"])
+    sample = balanced(seeds)[: given["first"]]
+    work = tasks(sample, invariances=given["invariances"], ablations=given["ablations"])
     bench, rows = evaluate_cases(
         setup, work, RowFile(out / ROWS_FILE), workers=workers, progress=lambda text: click.echo(text, err=True)
     )
-    about = About(bench.models.used(), config.sha256, bench.key, config.cta.suspected_probability, len(everything), len(seeds))
+    about = About(bench.models.used(), config.sha256, bench.key, config.cta.suspected_probability, len(everything), len(sample))
     click.echo(
         write_report(rows, about, out, pictures=out / PICTURES_FOLDER).read_text(encoding="utf-8").split("## Operating")[0]
     )

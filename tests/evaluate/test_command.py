@@ -19,6 +19,9 @@ def test_it_leaves_rows_and_report_and_goes_on_from_them(tmp_path, setup, fake_p
     assert len((out / "rows.jsonl").read_text().splitlines()) == 2
     assert {"report.md", "report.html", "summary.json", "figures"} <= {path.name for path in out.iterdir()}
     assert len(list((tmp_path / "scans").rglob("*.npz"))) == 2
+    first = call(tmp_path, "--cache", str(tmp_path / "scans"), "--first", "1")
+    assert "1 of 1 tasks are done already" in first.stderr
+    assert "1 of 480 cases of the set were run (1 were asked for)" in first.stdout
     again = call(tmp_path, "--cache", str(tmp_path / "scans"), "--ablations")
     assert "2 of 4 tasks are done already" in again.stderr
     assert fake_pipeline == {"scanned": 2, "judged": 4}
