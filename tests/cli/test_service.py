@@ -136,8 +136,9 @@ def test_the_ranking_as_json(tables):
     ("lvo", "words"),
     [
         ({"call": "not_detected", "site": None}, "no large-vessel occlusion is suspected"),
-        ({"call": "suspected", "site": None}, "artery is unknown"),
-        (None, "no large-vessel occlusion is suspected"),
+        ({"call": "suspected", "site": None}, "the occluded artery is unknown"),
+        ({"call": "indeterminate", "site": None}, "whether a large vessel is occluded is not known"),
+        (None, "whether a large vessel is occluded is not known"),
     ],
 )
 def test_the_ranking_takes_the_finding_of_a_result(tables, lvo, words):
@@ -149,7 +150,16 @@ def test_the_ranking_takes_the_finding_of_a_result(tables, lvo, words):
         catch_exceptions=False,
     )
     assert "Alpha" in shown.output
-    assert words in shown.output
+    assert f"No outcomes are shown: {words}" in shown.output
+
+
+@pytest.mark.usefixtures("network_extra")
+def test_the_ranking_without_a_result_says_that_nothing_is_known(tables):
+    (tables / "service.toml").write_text('site = "C"\n[transfer]\ndata = "."\n')
+    arguments = ["network", "transfer", "--service", str(tables / "service.toml")]
+    shown = CliRunner().invoke(command_line._lvo, arguments, catch_exceptions=False)
+    assert "whether a large vessel is occluded is not known" in shown.output
+    assert "no large-vessel occlusion" not in shown.output
 
 
 @pytest.mark.parametrize(
