@@ -238,6 +238,28 @@ def test_the_clock_shows_and_checks(tmp_path):
         run("clock", "check", log)
 
 
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        pytest.param(["--case", "c", "--fact", "grade=3"], "unknown field `grade`; see `lvo clock add --help`", id="a fact"),
+        pytest.param(["--case", "c", "--at", "yesterday"], "no time with an offset", id="a time"),
+        pytest.param(["--case", "J Doe"], "pseudonym", id="a name"),
+    ],
+)
+def test_a_wrong_event_on_the_command_line_is_wrong_usage(tmp_path, more, words):
+    """And of a table it is a failure, since that comes from elsewhere."""
+    with pytest.raises(UsageError, match=words) as caught:
+        run("clock", "add", tmp_path / "log", "puncture", "--site", "HUB", *more)
+    assert "Doe" not in str(caught.value)
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_case_that_is_not_in_the_log_is_said_to_be_missing(tmp_path):
+    run("clock", "add", tmp_path / "log", "puncture", "--case", "c1", "--site", "HUB")
+    with pytest.raises(InputError, match="no event of that case"):
+        run("clock", "show", tmp_path / "log", "--case", "c2")
+
+
 def test_an_end_cut_off_is_noticed_with_a_noted_hash(tmp_path):
     log = tmp_path / "log"
     for kind in ("puncture", "reperfusion"):
