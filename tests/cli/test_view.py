@@ -29,6 +29,18 @@ def test_accounts_are_added_listed_and_removed(tmp_path):
     assert [known.name for known in Accounts(tmp_path).all()] == ["bert"]
 
 
+def test_no_password_is_asked_for_in_vain(tmp_path, monkeypatch):
+    def missing():
+        msg = "pip install 'lvo[web]'"
+        raise UsageError(msg)
+
+    monkeypatch.setattr("lvo.web.require_extra", missing)
+    result = CliRunner().invoke(account.command, ["add", "anna", "--state", str(tmp_path)])
+    assert isinstance(result.exception, UsageError)
+    assert "assword" not in result.output
+    assert CliRunner().invoke(account.command, ["add", "--help"]).exit_code == 0
+
+
 def test_removing_nobody_is_wrong_usage(tmp_path):
     with pytest.raises(UsageError, match="no account 'anna'"):
         run(account.command, "remove", "anna", "--state", tmp_path)
