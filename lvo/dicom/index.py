@@ -68,7 +68,12 @@ def open_studies(paths: Sequence[Path]) -> Iterator[tuple[Study, ...]]:
 
 def _look(path: Path, found: _Found, cleanup: ExitStack) -> None:
     """Index one thing that was given."""
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:  # it lies in a folder that is closed to us
+        msg = f"{path} cannot be read: {error.strerror}"
+        raise InputError(msg) from error
+    if not there:
         msg = f"{path}: no such file or folder"
         raise InputError(msg)
     if path.is_dir():

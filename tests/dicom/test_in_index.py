@@ -1,5 +1,6 @@
 """Finding studies in folders, archives, a DICOMDIR and single files; saying what was found when there are none."""
 
+import errno
 import gc
 import io
 import os
@@ -173,6 +174,17 @@ def test_nothing_readable_is_one_clear_line(tmp_path, make, says):
         pass
     assert "is needed" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_lies_in_a_closed_folder_is_said(tmp_path, monkeypatch):
+    """Who tests as root may read everything; and no `Path.exists` says what it does not know."""
+
+    def closed(_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", closed)
+    with pytest.raises(InputError, match="study cannot be read: Permission denied"), open_studies([tmp_path / "study"]):
+        pass
 
 
 @pytest.mark.timeout(20)
