@@ -19,6 +19,7 @@ from lvo.batch.table import Keeper, Table, open_table
 from lvo.batch.tables import write_file, write_tables
 from lvo.batch.watch import Watch
 from lvo.batch.worklist import render_worklist
+from lvo.errors import InputError
 
 __all__ = ["Batch", "Outcome", "run_batch"]
 
@@ -90,6 +91,9 @@ def run_batch(batch: Batch, make_engine: Callable[[Setup], Engine], listener: Qu
             ended_by = run_jobs(table, make_engine(setup), plan, watch, listener)
         finally:
             summary = reporter.write()  # also what is there when a person stops it
+    if batch.watch_s is None and not any(summary.items.values()):
+        msg = "nothing to score was found: a folder with files, an archive, or a list of them is needed"
+        raise InputError(msg)
     return Outcome(folder, summary, ended_by)
 
 

@@ -1,6 +1,8 @@
 """A worker process and its guard: one item at a time, stopped when it takes too much memory or time, replaced when it dies."""
 
 import multiprocessing
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +29,18 @@ def _serve(pipe: Connection, setup: Setup) -> None:
     from lvo.batch.worker import serve
 
     serve(pipe, setup)
+
+
+def _with_scratch(serve: Serve, scratch: str, pipe: Connection, setup: Setup) -> None:
+    """Serve, with unpacked and fetched images in a folder that the guard knows, since who is killed removes nothing.
+
+    If the guard is killed, its worker ends by itself and removes the folder.
+    """
+    tempfile.tempdir = scratch
+    try:
+        serve(pipe, setup)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 @dataclass(slots=True)
@@ -60,6 +74,7 @@ class Supervised:
         self._pipe: Connection | None = None
         self._under: _Under | None = None
         self._ready = False
+        self._scratch = ""
 
     @property
     def busy(self) -> bool:
@@ -87,7 +102,9 @@ class Supervised:
         self.close()
         context = multiprocessing.get_context("spawn")  # fork would copy locks that other threads hold
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=self._serve, args=(theirs, self._setup), daemon=True, name="lvo-batch")
+        self._scratch = tempfile.mkdtemp(prefix="lvo-batch-")
+        arguments = (self._serve, self._scratch, theirs, self._setup)
+        self._process = context.Process(target=_with_scratch, args=arguments, daemon=True, name="lvo-batch")
         self._process.start()
         theirs.close()
         self._ready = False
@@ -169,8 +186,6 @@ class Supervised:
         """End the process for good and say what came of the item."""
         self.close()
         self._under = None
-        if under.uid is not None:
-            clear(self._setup.studies_dir, under.uid)
         if kind is Kind.DIED and under.task.attempt < self._setup.limits.attempts:
             return Done(under.task.item.id, (), again=True)
         seconds = time.monotonic() - under.start_s
@@ -183,7 +198,7 @@ class Supervised:
         return {**row, "peak_mb": round(under.peak_mb, 1) or None, "attempts": under.task.attempt}
 
     def close(self) -> None:
-        """End the process at once; results are only ever complete or absent."""
+        """End the process at once, and remove what it leaves; results are only ever complete or absent."""
         if self._process is not None:
             self._process.kill()
             self._process.join()
@@ -191,3 +206,8 @@ class Supervised:
         if self._pipe is not None:
             self._pipe.close()
         self._process = self._pipe = None
+        if self._scratch:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch = ""
+        if self._under is not None and self._under.uid is not None:
+            clear(self._setup.studies_dir, self._under.uid)

@@ -17,13 +17,21 @@ _STATE = click.option("--state", required=True, type=GivenPath(file_okay=False),
 ROLES = ("viewer", "reader", "admin")
 
 
+def _with_extra(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Says what to install before a password is asked for, which is the last thing that is parsed."""
+    from lvo.web import require_extra
+
+    require_extra()
+    return value
+
+
 @click.group(name="account")
 def command() -> None:
     """Accounts of the worklist and viewer: viewers look, readers also acknowledge and judge, admins also read the audit log."""
 
 
 @command.command(name="add")
-@click.argument("name")
+@click.argument("name", callback=_with_extra)
 @click.option("--role", type=click.Choice(ROLES), default="reader", show_default=True, help="What the account may do.")
 @_STATE
 @click.password_option(help="Asked for if omitted, which keeps it out of the shell's history.")

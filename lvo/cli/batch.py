@@ -93,8 +93,8 @@ def command(*, sources: tuple[str, ...], out_dir: Path, as_json: bool, quiet: bo
     lvo[batch]) or a DICOMweb query (dicomweb+https://host/dicom-web?ModalitiesInStudy=CT&StudyDate=20260101-20260131).
 
     Leaves OUT/<key>/ with results.csv and .parquet, errors.csv, worklist.html, summary.json and studies/<StudyInstanceUID>/;
-    another configuration or model has another key. Exit status: 0 all analysed, 1 some failed or were not begun, 2 wrong usage,
-    3 some could not be judged; the highest of them.
+    another configuration or model has another key. Exit status: 0 all analysed, 1 some failed or were not begun, or nothing was
+    there to score, 2 wrong usage, 3 some could not be judged; the highest of them.
     """
     from lvo.batch.batch import run_batch
 

@@ -55,6 +55,10 @@ def guarded(action: Callable[[], T], *, prefix: str = "lvo", debug: bool = False
         click.echo(f"{prefix}: {error}", err=True)
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
+    except PermissionError as error:  # which file it was may quote the patient
+        click.echo(f"{prefix}: what was given, or lies in it, is closed to this user: {error.strerror}", err=True)
+        if debug:
+            traceback.print_exception(error)
     except Exception as error:  # noqa: BLE001 - the contract: an internal error is one line and status 1, and no study stops the next
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{type(error).__name__} in {place.name}, {place.filename.rsplit('/', 1)[-1]}:{place.lineno}"

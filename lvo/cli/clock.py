@@ -51,7 +51,11 @@ def add_command(*, log: Path, kind: str, case: str, site: str, at: str | None, f
         msg = f"--fact {wrong[0]} must be NAME=VALUE"
         raise UsageError(msg)
     row = {"case": case, "site": site, "kind": kind, "at": at or datetime.now().astimezone().isoformat()}
-    event = _event(row | {name: value for name, _, value in pairs}, "the event")
+    try:
+        event = _event(row | {name: value for name, _, value in pairs}, "the event")
+    except InputError as error:
+        msg = f"{error}; see `lvo clock add --help`"
+        raise UsageError(msg) from error
     (written,) = append_events(log, [event])
     click.echo(f"line {written.n + 1}, sha256 {written.sha256}")
 
@@ -87,6 +91,9 @@ def show_command(*, log: Path, case: str | None, as_json: bool) -> None:
     from lvo.eventlog import read_events
 
     events = sorted((e for e in read_events(log) if case in (None, e.case)), key=lambda e: (e.case, e.at))
+    if case is not None and not events:
+        msg = f"the log {log} has no event of that case"
+        raise InputError(msg)
     if as_json:
         click.echo(json.dumps([msgspec.to_builtins(event) for event in events], indent=2))
         return

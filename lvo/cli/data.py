@@ -1,5 +1,6 @@
 """`lvo data`: look through a data set, and make its manifest."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from lvo.train.datasets.angiogram import Angiogram
+    from lvo.train.datasets.check import Survey
 
 __all__ = ["command"]
 
@@ -58,10 +60,25 @@ def check(*, name: str, folder: Path, out: Path | None, quick: bool, angiogram: 
     from lvo.cli.folders import new_folder
     from lvo.train.datasets import data_set
     from lvo.train.datasets.check import survey
-    from lvo.train.datasets.record import Level
-    from lvo.train.datasets.sheet import contact_sheet, counts, page
+    from lvo.train.datasets.sheet import contact_sheet, page
 
-    found = survey(data_set(name), folder, values=not quick, angiogram=angiogram or "", progress=_say)
+    place: AbstractContextManager[Path | None] = nullcontext() if out is None else new_folder(out)
+    with place as made:  # before the survey, which may take hours
+        found = survey(data_set(name), folder, values=not quick, angiogram=angiogram or "", progress=_say)
+        _show(found)
+        if made is not None:
+            sheet = contact_sheet(found)
+            if sheet is not None:
+                (made / "sheet.png").write_bytes(sheet)
+            (made / "check.html").write_text(page(found, sheet), encoding="utf-8")
+    if out is not None:
+        click.echo(f"Page  {out / 'check.html'}")
+
+
+def _show(found: "Survey") -> None:
+    from lvo.train.datasets.record import Level
+    from lvo.train.datasets.sheet import counts
+
     click.echo(f"{found.data_set.title}. Licence: {found.data_set.licence}.")
     for what, many in counts(found):
         click.echo(f"  {what}: {many}")
@@ -72,13 +89,6 @@ def check(*, name: str, folder: Path, out: Path | None, quick: bool, angiogram: 
         click.echo(f"{issue.level:8} {issue.subject or 'all'}: {issue.text}{known}")
     for note in found.data_set.notes:
         click.echo(f"note     {note}")
-    if out is not None:
-        with new_folder(out) as made:
-            sheet = contact_sheet(found)
-            if sheet is not None:
-                (made / "sheet.png").write_bytes(sheet)
-            (made / "check.html").write_text(page(found, sheet), encoding="utf-8")
-        click.echo(f"Page  {out / 'check.html'}")
 
 
 @command.command(name="index")

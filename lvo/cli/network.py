@@ -78,20 +78,21 @@ def transfer_command(
         raise UsageError(msg)
     service = load_service(service_path) if service_path else ServiceConfig(site=site or "")
     surroundings = read_surroundings(service.site, service.transfer or TransferSettings())
-    suspected, artery = (False, None) if result_path is None else _finding(result_path)
+    suspected, artery = (None, None) if result_path is None else _finding(result_path)
     patient = patient_of(read_facts(clinical_path), suspected=suspected, site=artery)
     now = datetime.now().astimezone() if now_text is None else parse_time(now_text)
     _print(surroundings.destinations(patient, now=now), top=top, as_json=as_json)
 
 
-def _finding(path: Path) -> "tuple[bool, Site | None]":
-    """The call of a result: whether an occlusion is suspected, and where."""
+def _finding(path: Path) -> "tuple[bool | None, Site | None]":
+    """The call of a result: whether an occlusion is suspected, None where it says neither, and where."""
     from lvo.core.report import Site
 
     try:
         lvo = json.loads(path.read_text(encoding="utf-8"))["cta"]["lvo"]
         site = None if lvo is None or lvo["site"] is None else Site(lvo["site"])
-        return lvo is not None and lvo["call"] == "suspected", site
+        known = {"suspected": True, "not_detected": False}
+        return None if lvo is None else known.get(lvo["call"]), site
     except OSError as error:
         msg = f"the result {path} cannot be read: {error.strerror}"
         raise UsageError(msg) from error

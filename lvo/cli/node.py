@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lvo.cli.boundary import GivenPath
-from lvo.errors import LvoError, UsageError
+from lvo.errors import UsageError
 
 if TYPE_CHECKING:
     from lvo.node.settings import NodeSettings
@@ -41,9 +41,7 @@ def command(context: click.Context, *, config_path: Path | None) -> int:  # noqa
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    logging.getLogger("lvo.node").info(
-        "listening on %s:%d as %s", settings.dicom.host, settings.dicom.port, settings.dicom.ae_title
-    )
+    logging.getLogger("lvo.node").info("a node starts in %s", settings.root)
     supervise(settings, stop, default_command(path))
     return 0
 
@@ -120,7 +118,7 @@ def _check(settings: "NodeSettings") -> list[str]:
     """Everything that can be known before the start.
 
     Raises:
-        LvoError: it could not work.
+        UsageError: it could not work.
     """
     from lvo.node.check import check_settings
 
@@ -128,7 +126,7 @@ def _check(settings: "NodeSettings") -> list[str]:
         return check_settings(settings)
     except ImportError as error:
         msg = f"the node needs more packages ({error.name}): pip install 'lvo[node]'"
-        raise LvoError(msg) from error
+        raise UsageError(msg) from error
 
 
 def _line(study: "StudyView") -> str:

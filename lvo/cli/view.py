@@ -52,9 +52,13 @@ def command(
 
     settings = load_web(config_path)
     source, beside = _source(results, node_path)
-    scheme = "https" if settings.tls_certificate else "http"
-    click.echo(f"{scheme}://{host}:{port}/  (Ctrl-C ends)\n{RESEARCH_USE_ONLY}", err=True)
-    serve(source, state or beside / ".lvo-web", settings, Address(host, port, behind_proxy))
+    serve(
+        source,
+        state or beside / ".lvo-web",
+        settings,
+        Address(host, port, behind_proxy),
+        say=lambda url: click.echo(f"{url}  (Ctrl-C ends)\n{RESEARCH_USE_ONLY}", err=True),
+    )
 
 
 def _source(results: Path | None, node_path: Path | None) -> "tuple[Source, Path]":

@@ -23,11 +23,11 @@ from lvo.errors import InputError
 
 __all__ = ["open_studies"]
 
-_EMPTY = "empty file"
+_EMPTY, _ZIP = "empty file", "zip archive"
 _DICOMDIR = "1.2.840.10008.1.3.10"
 _HEAD_BYTES = 512
 _KINDS = (
-    (b"PK\x03\x04", "zip archive"), (b"\x1f\x8b", "compressed file"), (b"%PDF", "PDF"), (b"\x89PNG", "picture"),
+    (b"PK\x03\x04", _ZIP), (b"\x1f\x8b", "compressed file"), (b"%PDF", "PDF"), (b"\x89PNG", "picture"),
     (b"\xff\xd8\xff", "picture"), (b"GIF8", "picture"), (b"BM", "picture"), (b"\x7fELF", "program"), (b"MZ", "program"),
 )  # fmt: skip
 
@@ -68,7 +68,12 @@ def open_studies(paths: Sequence[Path]) -> Iterator[tuple[Study, ...]]:
 
 def _look(path: Path, found: _Found, cleanup: ExitStack) -> None:
     """Index one thing that was given."""
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:  # it lies in a folder that is closed to us
+        msg = f"{path} cannot be read: {error.strerror}"
+        raise InputError(msg) from error
+    if not there:
         msg = f"{path}: no such file or folder"
         raise InputError(msg)
     if path.is_dir():
@@ -187,6 +192,8 @@ def _nothing(found: _Found, n_paths: int) -> str:
     files = "no files" if total == 0 else f"{total} file{'s' * (total > 1)} ({', '.join(kinds)})"
     notes = "".join(f"; {note}" for note in found.notes)
     needed = "a folder, DICOMDIR, .zip or .tar.gz with DICOM images is needed"
+    if found.other[_ZIP]:
+        needed += "; an archive in a folder or in another archive is not opened: give it by itself"
     return f"nothing readable as DICOM in {where}: found {files}{notes}; {needed}"
 
 

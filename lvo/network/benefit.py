@@ -91,10 +91,11 @@ LVO_UNTREATED = 0.265
 """Share with mRS 0 to 2 in the control arms of the pooled trials (Goyal 2016), the model's "no treatment"."""
 
 
-def why_no_price(*, onset_seen: bool | None, site: Site | None, suspected: bool) -> str:
+def why_no_price(*, onset_seen: bool | None, site: Site | None, suspected: bool | None) -> str:
     """Why nothing may be said for a patient whatever the time; empty where something may."""
     if not suspected:
-        return "no large-vessel occlusion is suspected"
+        unknown = "whether a large vessel is occluded is not known"
+        return unknown if suspected is None else "no large-vessel occlusion is suspected"
     if site is None:
         return "the occluded artery is unknown"
     if site not in ANTERIOR_SITES:

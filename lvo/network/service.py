@@ -73,11 +73,11 @@ def suspected_site(report: Report) -> tuple[bool, Site | None]:
             return False, None
 
 
-def patient_of(facts: ClinicalFacts, *, suspected: bool, site: Site | None) -> Patient:
+def patient_of(facts: ClinicalFacts, *, suspected: bool | None, site: Site | None) -> Patient:
     """What is known; an artery read by a person replaces the one found, and makes the occlusion suspected."""
     onset = facts.onset or facts.last_known_well
     return Patient(
-        suspected=suspected or facts.site is not None,
+        suspected=True if facts.site is not None else suspected,
         site=facts.site or site,
         onset=onset,
         onset_seen=None if onset is None else facts.onset is not None,

@@ -37,13 +37,13 @@ class Patient:
     """What the order and the prices need to know.
 
     Args:
-        suspected: a large-vessel occlusion is suspected.
+        suspected: a large-vessel occlusion is suspected; None when nobody knows, as where the angiogram could not be judged.
         site: occluded artery, None when unknown.
         onset: when it began, or the patient was last known well; None when unknown.
         onset_seen: the onset was seen; None when that is unknown.
     """
 
-    suspected: bool
+    suspected: bool | None
     site: Site | None = None
     onset: datetime | None = None
     onset_seen: bool | None = None

@@ -4,6 +4,7 @@ import ssl
 from pathlib import Path
 
 from lvo.config import load_config, load_service
+from lvo.delivery.settings import FolderDestination
 from lvo.errors import ConfigError
 from lvo.node.settings import LOOPBACK, NodeSettings, TlsSettings
 
@@ -57,6 +58,11 @@ def _notes(settings: NodeSettings) -> list[str]:
         notes.append("http.tls is left out: token and images travel in clear text")
     if not settings.delivery.destinations:
         notes.append("delivery has no destinations: results stay in the folder of the node")
+    notes += [
+        f"delivery, {one.name}: the folder {one.path} is not there; results wait until it is"
+        for one in settings.delivery.destinations
+        if isinstance(one, FolderDestination) and not Path(one.path).is_dir()
+    ]
     if not settings.delivery.notifications:
         notes.append("delivery has no notifications: nobody is told of a suspected occlusion, nor of a result that is late")
     return notes

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from lvo.delivery.records import is_uid
 from lvo.durable import free_of
 from lvo.errors import ConfigError, InputError, LvoError
+from lvo.node.address import bound
 from lvo.node.database import connect_read_only, read_clock
 from lvo.node.heartbeat import ages_s, silent
 from lvo.node.inbox import Inbox
@@ -36,19 +37,25 @@ def serve(settings: NodeSettings, stop: threading.Event) -> None:
 
     Raises:
         ConfigError: the token file cannot be read or is empty.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or the address cannot be had.
     """
+    with bound(settings.http.host, settings.http.port) as address:
+        _serve(settings, stop, address)
+
+
+def _serve(settings: NodeSettings, stop: threading.Event, address: socket.socket) -> None:
     inbox = Inbox(settings) if settings.http.stow else None
     tls = settings.http.tls
     config = uvicorn.Config(
-        application(settings, inbox), host=settings.http.host, port=settings.http.port, log_config=None, access_log=False,
-        server_header=False, timeout_graceful_shutdown=5, h11_max_incomplete_event_size=65_536,
+        application(settings, inbox), log_config=None, access_log=False, server_header=False,
+        timeout_graceful_shutdown=5, h11_max_incomplete_event_size=65_536,
         ssl_certfile=tls.certificate if tls else None, ssl_keyfile=tls.key if tls else None,
         ssl_ca_certs=tls.client_ca if tls else None, ssl_cert_reqs=ssl.CERT_REQUIRED if tls else ssl.CERT_NONE,
     )  # fmt: skip
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="uvicorn")
+    thread = threading.Thread(target=server.run, args=([address],), name="uvicorn")
     thread.start()
+    LOG.info("web service on %s:%d", settings.http.host, settings.http.port)
     while not stop.wait(0.2) and thread.is_alive():
         pass
     server.should_exit = True

@@ -80,6 +80,7 @@ class Listener:
         """Answer until stopped; associations in progress get a moment to end."""
         thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="accept")
         thread.start()
+        LOG.info("listening on %s:%d as %s", self._settings.host, self._settings.port, self._settings.ae_title)
         stop.wait()
         self._server.shutdown()
         thread.join()

@@ -93,7 +93,8 @@ def set_up_logging(role: str) -> None:
     """Log lines of JSON to standard error, without patient identity."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines(role))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("lvo").setLevel(logging.INFO)  # of foreign libraries only what is wrong: their words are not written
     for noisy in ("pynetdicom", "pydicom"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from lvo.delivery import Outbox
-from lvo.node.database import connect, open_clock, transaction
+from lvo.node.database import connect, connect_read_only, open_clock, transaction
 from lvo.node.jobs import replay
 from lvo.node.settings import NodeSettings
 
@@ -18,8 +18,9 @@ def replay_studies(settings: NodeSettings, studies: Iterable[str]) -> Iterator[t
 
     Raises:
         InputError: there is no such study.
-        OutputError: the store cannot be opened.
+        OutputError: there is no store, or it cannot be opened.
     """
+    connect_read_only(settings.database_path).close()  # `connect` would make a store where no node has been
     db = connect(settings.database_path)
     clock = open_clock(db)
     try:

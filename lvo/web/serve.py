@@ -1,13 +1,16 @@
 """Run the application: on this machine alone without accounts, elsewhere only with accounts and TLS."""
 
 import ipaddress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
 
 import uvicorn
 
-from lvo.errors import UsageError
+from lvo.errors import ConfigError, UsageError
+from lvo.node.address import bound
 from lvo.web.accounts import Accounts
 from lvo.web.app import create_app
 from lvo.web.context import Context
@@ -55,29 +58,46 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(source: Source, state: Path, settings: WebSettings, address: Address) -> None:
-    """Serve until interrupted.
+def serve(
+    source: Source, state: Path, settings: WebSettings, address: Address, *, say: Callable[[str], None] = lambda _: None
+) -> None:
+    """Serve until interrupted, which is how it ends.
+
+    Args:
+        source: the studies.
+        state: folder of accounts, audit log, opinions.
+        settings: of the pages.
+        address: where to listen.
+        say: told the URL once the address is ours.
 
     Raises:
         UsageError: others could reach the address, but there are no accounts or there is no TLS.
+        ConfigError: certificate or key cannot be read.
+        OutputError: the address cannot be had.
     """
     needs_accounts = check(Accounts(state), settings, address)
     app = create_app(source, state, settings, needs_accounts=needs_accounts, hosts=(address.host, "localhost", "127.0.0.1"))
-    Server(
-        uvicorn.Config(
-            app,
-            host=address.host,
-            port=address.port,
-            log_level="warning",
-            access_log=False,  # the audit log says who looked at what
-            server_header=False,
-            proxy_headers=address.behind_proxy,
-            forwarded_allow_ips="127.0.0.1",
-            ssl_certfile=settings.tls_certificate or None,
-            ssl_keyfile=settings.tls_key or None,
-            timeout_graceful_shutdown=5,
-        )
-    ).run()
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,  # the audit log says who looked at what
+        server_header=False,
+        proxy_headers=address.behind_proxy,
+        forwarded_allow_ips="127.0.0.1",
+        ssl_certfile=settings.tls_certificate or None,
+        ssl_keyfile=settings.tls_key or None,
+        timeout_graceful_shutdown=5,
+    )
+    try:
+        config.load()
+    except OSError as error:  # of TLS too
+        reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
+        msg = f"tls_certificate or tls_key cannot be read, or they do not fit ({reason})"
+        raise ConfigError(msg) from error
+    with bound(address.host, address.port) as listening, suppress(KeyboardInterrupt):
+        scheme, port = "https" if settings.tls_certificate else "http", listening.getsockname()[1]
+        say(f"{scheme}://{address.host}:{port}/")
+        Server(config).run([listening])
 
 
 def check(accounts: Accounts, settings: WebSettings, address: Address) -> bool:

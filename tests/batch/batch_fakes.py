@@ -1,7 +1,9 @@
 """A worker that does as the name of its item says, and loads nothing: what engines and runners are tried with."""
 
 import os
+import shutil
 import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -45,6 +47,8 @@ def act(task, pipe, setup):
     pipe.send(Begun(uid))
     work = setup.studies_dir / f".{uid}.{os.getpid()}.partial"
     work.mkdir(parents=True)
+    unpacked = Path(tempfile.mkdtemp(prefix="lvo-"))
+    (unpacked / "image").write_bytes(b"of a patient")
     log(setup, "begun", task.item.name)
     if verb == "eat":
         eaten = []
@@ -56,6 +60,7 @@ def act(task, pipe, setup):
         time.sleep(600)
     if verb == "die" or (verb == "die-once" and task.attempt == 1):
         os.kill(os.getpid(), signal.SIGKILL)
+    shutil.rmtree(unpacked)
     if verb == "corrupt":
         pipe.send(Finished(failed_row(task.item, Kind.INPUT, "nothing readable as DICOM")))
         work.rmdir()

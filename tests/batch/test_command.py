@@ -48,6 +48,15 @@ def test_an_archive_becomes_one_table_and_a_second_run_does_nothing(tmp_path):
     assert pd.read_csv(folder / "results.csv")["ended_at"].tolist() == pytest.approx(rows["ended_at"].tolist())
 
 
+def test_a_source_without_anything_to_score_is_a_failure(tmp_path):
+    """Status 0 would say that everything was analysed: a wrong path in a nightly job would look like a quiet night."""
+    (tmp_path / "in").mkdir()
+    found = lvo("batch", tmp_path / "in", "--out", tmp_path / "out", "--outputs", "json", "--workers", 1)
+    assert found.returncode == 1
+    assert "lvo: nothing to score was found" in found.stderr
+    assert "internal error" not in found.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

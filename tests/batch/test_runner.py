@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -10,10 +11,11 @@ import batch_fakes
 import psutil
 import pytest
 from batch_drivers import start_driver
+from lvo_tests_servers import wait_until
 
 from lvo.batch.engines import LocalEngine
 from lvo.batch.memory import fits, slots
-from lvo.batch.records import Item, Kind, State
+from lvo.batch.records import Item, Kind, State, Task
 from lvo.batch.table import open_table
 from lvo.errors import ModelError
 
@@ -182,6 +184,24 @@ def test_ctrl_c_gives_back_what_was_in_progress(bench):
         bench.run([item("sleep:60:1"), item("sleep:60:2")])
     with open_table(bench.folder) as table:
         assert table.count()[State.QUEUED] == 2
+
+
+def test_who_is_stopped_leaves_no_image_and_no_half_result(bench, tmp_path, monkeypatch):
+    """A killed worker removes nothing itself: neither what it unpacked for itself nor what it was writing."""
+    temporary, studies = tmp_path / "temporary", bench.folder / "studies"
+    temporary.mkdir()
+    studies.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    engine = LocalEngine(bench.setup(), workers=1, serve=batch_fakes.serve)
+    (worker,) = engine._workers
+    try:
+        engine.submit(Task(item("hang:1"), 1))
+        wait_until(lambda: not engine.wait(0.1) and worker._under.uid and list(temporary.rglob("image")), "a study in progress")
+        assert list(studies.glob(".*.partial"))
+    finally:
+        engine.close()
+    assert not list(temporary.iterdir())
+    assert not list(studies.glob(".*.partial"))
 
 
 @pytest.mark.parametrize(

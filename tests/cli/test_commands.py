@@ -59,6 +59,9 @@ def test_doctor_says_that_this_installation_can_run():
         pytest.param(ConfigError("site.toml: unknown key"), 2, "site.toml", id="wrong usage"),
         pytest.param(GeometryError("a slice is missing"), 1, "a slice is missing", id="bad input"),
         pytest.param(KeyError("DOE^JANE"), 1, "internal error (KeyError", id="internal error"),
+        pytest.param(
+            PermissionError(13, "Permission denied", "DOE^JANE"), 1, "closed to this user: Permission denied", id="closed"
+        ),
     ],
 )
 def test_errors_become_one_line_and_a_status_and_never_quote_the_patient(capsys, error, status, words):

@@ -136,8 +136,9 @@ def test_the_ranking_as_json(tables):
     ("lvo", "words"),
     [
         ({"call": "not_detected", "site": None}, "no large-vessel occlusion is suspected"),
-        ({"call": "suspected", "site": None}, "artery is unknown"),
-        (None, "no large-vessel occlusion is suspected"),
+        ({"call": "suspected", "site": None}, "the occluded artery is unknown"),
+        ({"call": "indeterminate", "site": None}, "whether a large vessel is occluded is not known"),
+        (None, "whether a large vessel is occluded is not known"),
     ],
 )
 def test_the_ranking_takes_the_finding_of_a_result(tables, lvo, words):
@@ -149,7 +150,16 @@ def test_the_ranking_takes_the_finding_of_a_result(tables, lvo, words):
         catch_exceptions=False,
     )
     assert "Alpha" in shown.output
-    assert words in shown.output
+    assert f"No outcomes are shown: {words}" in shown.output
+
+
+@pytest.mark.usefixtures("network_extra")
+def test_the_ranking_without_a_result_says_that_nothing_is_known(tables):
+    (tables / "service.toml").write_text('site = "C"\n[transfer]\ndata = "."\n')
+    arguments = ["network", "transfer", "--service", str(tables / "service.toml")]
+    shown = CliRunner().invoke(command_line._lvo, arguments, catch_exceptions=False)
+    assert "whether a large vessel is occluded is not known" in shown.output
+    assert "no large-vessel occlusion" not in shown.output
 
 
 @pytest.mark.parametrize(
@@ -226,6 +236,28 @@ def test_the_clock_shows_and_checks(tmp_path):
     log.write_text(log.read_text().splitlines(keepends=True)[1])
     with pytest.raises(InputError, match="line 1"):
         run("clock", "check", log)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        pytest.param(["--case", "c", "--fact", "grade=3"], "unknown field `grade`; see `lvo clock add --help`", id="a fact"),
+        pytest.param(["--case", "c", "--at", "yesterday"], "no time with an offset", id="a time"),
+        pytest.param(["--case", "J Doe"], "pseudonym", id="a name"),
+    ],
+)
+def test_a_wrong_event_on_the_command_line_is_wrong_usage(tmp_path, more, words):
+    """And of a table it is a failure, since that comes from elsewhere."""
+    with pytest.raises(UsageError, match=words) as caught:
+        run("clock", "add", tmp_path / "log", "puncture", "--site", "HUB", *more)
+    assert "Doe" not in str(caught.value)
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_case_that_is_not_in_the_log_is_said_to_be_missing(tmp_path):
+    run("clock", "add", tmp_path / "log", "puncture", "--case", "c1", "--site", "HUB")
+    with pytest.raises(InputError, match="no event of that case"):
+        run("clock", "show", tmp_path / "log", "--case", "c2")
 
 
 def test_an_end_cut_off_is_noticed_with_a_noted_hash(tmp_path):

@@ -1,5 +1,6 @@
 """Finding studies in folders, archives, a DICOMDIR and single files; saying what was found when there are none."""
 
+import errno
 import gc
 import io
 import os
@@ -175,6 +176,17 @@ def test_nothing_readable_is_one_clear_line(tmp_path, make, says):
     assert "\n" not in str(caught.value)
 
 
+def test_what_lies_in_a_closed_folder_is_said(tmp_path, monkeypatch):
+    """Who tests as root may read everything; and no `Path.exists` says what it does not know."""
+
+    def closed(_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", closed)
+    with pytest.raises(InputError, match="study cannot be read: Permission denied"), open_studies([tmp_path / "study"]):
+        pass
+
+
 @pytest.mark.timeout(20)
 def test_what_is_no_regular_file_is_counted_and_never_waited_for(writer, make_pattern, make_column, tmp_path):
     """Opening a pipe blocks until somebody writes to it; links may lead in circles."""
@@ -261,7 +273,7 @@ def test_an_archive_in_an_archive_is_left_closed(tmp_path):
     """It is named, not opened."""
     packed = tmp_path / "nested.zip"
     packed.write_bytes(_zip_of({"inner.zip": _zip_of({"a": b"x"})}))
-    with pytest.raises(InputError, match="1 x zip archive"), open_studies([packed]):
+    with pytest.raises(InputError, match=r"1 x zip archive.* not opened: give it by itself"), open_studies([packed]):
         pass
 
 

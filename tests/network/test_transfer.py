@@ -92,6 +92,7 @@ def test_a_centre_needs_no_transfer(units, patient, now):
         pytest.param({"onset": None, "onset_seen": None}, "onset is unknown", id="no onset"),
         pytest.param({"site": Site.BA}, "anterior circulation", id="basilar artery"),
         pytest.param({"site": None}, "artery is unknown", id="no artery"),
+        pytest.param({"suspected": None}, "is not known", id="not judged"),
         pytest.param({"suspected": False}, "no large-vessel occlusion is suspected", id="no finding"),
     ],
 )

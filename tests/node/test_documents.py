@@ -8,7 +8,7 @@ from pydicom.uid import UID
 
 from lvo.cli.node import command
 from lvo.delivery.commitment import COMMITMENT_CONTEXT
-from lvo.errors import InputError, UsageError
+from lvo.errors import InputError, OutputError, UsageError
 from lvo.node.conformance import statement
 from lvo.node.inbox import Inbox
 from lvo.node.listener import STATUS
@@ -79,6 +79,9 @@ def test_replay_needs_a_study_that_is_here(site):
         run("replay", "--config", site)
     from lvo.node.settings import load_settings
 
+    with pytest.raises(OutputError, match="has the node been started"):
+        run("replay", "--config", site, "1.2.3")
+    assert not load_settings(site).database_path.exists()
     Inbox(load_settings(site)).close()
     with pytest.raises(InputError, match="no images"):
         run("replay", "--config", site, "1.2.3")

@@ -1,7 +1,11 @@
 """The other doors: STOW-RS and the watched folder; health and metrics."""
 
+import json
 import os
 import re
+import socket
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 
@@ -12,6 +16,7 @@ from dicomweb_client.api import DICOMwebClient
 from lvo_tests_servers import answers, free_port, wait_until
 from prometheus_client.parser import text_string_to_metric_families
 
+from lvo.errors import OutputError
 from lvo.node.database import Clock, connect, open_clock
 from lvo.node.heartbeat import Heartbeat
 from lvo.node.http import readiness, serve
@@ -213,3 +218,24 @@ def test_a_watched_file_is_taken_in_when_it_no_longer_changes(settings, tmp_path
     assert slow.step() == 0
     assert (watched / "b.dcm").exists()
     inbox.close()
+
+
+def test_a_port_that_is_taken_ends_the_web_service_and_says_so(settings):
+    """Without it the library would end its thread without a word of ours, and the process with status 0."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OutputError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
+            serve(msgspec.structs.replace(settings, http=HttpSettings(port=port)), threading.Event())
+
+
+def test_the_log_has_our_words_and_of_foreign_libraries_only_where_something_went_wrong():
+    code = (
+        "import logging\nfrom lvo.node.process import set_up_logging\nset_up_logging('worker-1')\n"
+        "logging.getLogger('fontTools').info('Doe^Jane')\nlogging.getLogger('fontTools').warning('Doe^Jane')\n"
+        "logging.getLogger('lvo.node.worker').info('job 1: complete')\n"
+    )
+    log = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, check=True).stderr
+    foreign, ours = map(json.loads, log.splitlines())
+    assert (foreign["where"], foreign["level"]) == ("fontTools", "warning")
+    assert "Doe" not in log
+    assert (ours["message"], ours["process"].partition(":")[0]) == ("job 1: complete", "worker-1")

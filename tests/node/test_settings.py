@@ -71,6 +71,14 @@ def test_what_could_not_work_is_found_before_the_start(tmp_path, text, match):
         check_settings(load_settings(path))
 
 
+def test_a_folder_that_is_not_mounted_yet_is_said(tmp_path):
+    path = tmp_path / "site.toml"
+    path.write_text('site = "A"\nfolder = "data"\n[[delivery.destinations]]\nkind = "folder"\nname = "share"\npath = "out"\n')
+    assert any("share" in note and "is not there" in note for note in check_settings(load_settings(path)))
+    (tmp_path / "out").mkdir()
+    assert not any("is not there" in note for note in check_settings(load_settings(path)))
+
+
 def test_what_should_be_known_is_said(settings):
     notes = check_settings(settings)
     assert any("no notifications" in note for note in notes)

@@ -205,6 +205,17 @@ def test_check_leaves_a_page_and_a_sheet(miniature, tmp_path):
     assert invoke("list").output.count("Licence:") == 8
 
 
+def test_check_refuses_a_used_folder_before_it_looks_at_anything(miniature, tmp_path, monkeypatch):
+    (tmp_path / "check").mkdir()
+    (tmp_path / "check" / "check.html").write_text("of another day")
+    seen = []
+    monkeypatch.setattr("lvo.train.datasets.check.survey", lambda *_, **__: seen.append(1))
+    with pytest.raises(UsageError, match="nothing is overwritten"):
+        invoke("check", "isles24", miniature.root, "--out", tmp_path / "check")
+    assert not seen
+    assert (tmp_path / "check" / "check.html").read_text() == "of another day"
+
+
 def test_an_image_that_goes_by_another_name_elsewhere_is_in_one_split_too(miniature, tmp_path):
     isles(miniature, 4)
     shutil.copytree(miniature.root, tmp_path / "copy")
