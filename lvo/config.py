@@ -14,12 +14,13 @@ import msgspec
 from lvo.errors import ConfigError
 
 __all__ = [
-    "Config", "CtaSettings", "OutputSettings", "PerfusionSettings", "RuntimeSettings", "SelectionSettings", "SeriesRule",
-    "ServiceConfig", "TransferSettings", "load_config", "load_service", "read_settings",
+    "Config", "CtaSettings", "OutputSettings", "PerfusionSettings", "Precision", "RuntimeSettings", "SelectionSettings",
+    "SeriesRule", "ServiceConfig", "TransferSettings", "load_config", "load_service", "read_settings",
 ]  # fmt: skip
 
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
+Precision = Literal["float32", "bfloat16"]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -55,7 +56,7 @@ class RuntimeSettings(_Section, frozen=True):
 
     device: Literal["auto", "cuda", "openvino", "cpu"] = "auto"
     threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 2
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
 
 
 class PerfusionSettings(_Section, frozen=True):

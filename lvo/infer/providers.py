@@ -3,12 +3,12 @@
 import json
 from typing import Any, Literal
 
+from lvo.config import Precision
 from lvo.errors import ModelError
 
-__all__ = ["DEVICES", "Device", "Precision", "choose_provider"]
+__all__ = ["DEVICES", "Device", "choose_provider"]
 
 Device = Literal["auto", "cuda", "openvino", "cpu"]
-Precision = Literal["float32", "bfloat16"]
 DEVICES: dict[str, str] = {
     "cuda": "CUDAExecutionProvider", "openvino": "OpenVINOExecutionProvider", "cpu": "CPUExecutionProvider",
 }  # fmt: skip

@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 import lvo
+from lvo.config import Precision
 from lvo.errors import ModelError
 from lvo.infer.manifest import MANIFEST_FILE, Manifest, read_manifest
-from lvo.infer.providers import Device, Precision
+from lvo.infer.providers import Device
 from lvo.infer.session import Model, open_model
 
 __all__ = ["list_models", "load_model", "models_folder"]

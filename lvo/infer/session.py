@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lvo.config import Precision
 from lvo.core.anatomy import ARTERY_TREES
 from lvo.core.pose import HeadPose
 from lvo.core.volume import Quantity, Volume
 from lvo.errors import ModelError
 from lvo.infer.manifest import Manifest, read_manifest, verify
-from lvo.infer.providers import Device, Precision, choose_provider
+from lvo.infer.providers import Device, choose_provider
 from lvo.infer.window import IMAGE_CHANNELS, normalize, place_channels, sliding_window
 
 __all__ = ["Model", "open_model", "predict"]

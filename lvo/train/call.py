@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lvo.config import CtaSettings
+from lvo.config import CtaSettings, Precision
 from lvo.core.outcome import NotAssessable
 from lvo.core.report import Side, Site
 from lvo.core.volume import Volume
@@ -29,7 +29,6 @@ from lvo.infer import Manifest, load_model, predict
 from lvo.synth.cases import SEEDS, Case, draw_case, split_of
 from lvo.synth.cropped import scan_case
 from lvo.train.call_config import CallFit
-from lvo.train.config import Precision
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from lvo.config import Precision
 from lvo.cta.call import CallHead
 from lvo.durable import replace_file
 from lvo.errors import ModelError, UsageError
@@ -14,7 +15,6 @@ from lvo.infer.call_head import save_call_head
 from lvo.infer.manifest import MANIFEST_FILE, manifest_toml
 from lvo.train.call import CallCase, FitQuality, fit_call, fitting_seeds, measure_cases
 from lvo.train.call_config import RECORD_FILE, CallConfig, ManifestCases, SyntheticCases, call_toml
-from lvo.train.config import Precision
 from lvo.train.local_cases import measure_for_fit
 from lvo.train.manifest_data import Source, read_sources
 

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import msgspec
 
-from lvo.config import read_settings
+from lvo.config import Precision, read_settings
 from lvo.errors import ConfigError, ModelError
 from lvo.synth.cases import SEEDS
-from lvo.train.config import Positive, Precision, Section
+from lvo.train.config import Positive, Section
 from lvo.train.datasets.manifest import Split
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from lvo.config import read_settings
+from lvo.config import Precision, read_settings
 from lvo.core.anatomy import ARTERY_BOX_ATLAS_MM
 from lvo.errors import ConfigError
 
@@ -20,7 +20,6 @@ __all__ = [
     "NetworkSettings",
     "NotNegative",
     "Positive",
-    "Precision",
     "Section",
     "TrainConfig",
     "decode_config",
@@ -32,7 +31,6 @@ Positive = Annotated[float, msgspec.Meta(gt=0.0)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
-Precision = Literal["bfloat16", "float32"]
 
 MIN_WINDOW = 16
 """Neighbouring windows overlap by as much."""

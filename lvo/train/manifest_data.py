@@ -18,6 +18,7 @@ from scipy import ndimage
 from lvo.core.outcome import Assessed, NotAssessable
 from lvo.core.pose import HeadPose
 from lvo.core.volume import AIR_HU, Quantity, Volume
+from lvo.durable import replace_file
 from lvo.errors import InputError
 from lvo.image.brain import find_brain
 from lvo.image.register import register_to_atlas
@@ -152,7 +153,7 @@ def cached_crop(
         made = register_entry(source, entry, settings, labels=labels)
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(made, NotAssessable):
-            reason.write_text(json.dumps("; ".join(made.reasons)), encoding="utf-8")
+            replace_file(reason, json.dumps("; ".join(made.reasons)).encode())
         else:
             hu, classes = made.value.hu, made.value.classes
             codes = np.zeros(hu.array.shape, np.uint8) if classes is None else classes.array

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from lvo.config import read_settings
+from lvo.config import Precision, read_settings
 from lvo.synth.cases import SEEDS
-from lvo.train.config import Count, DataSettings, ManifestSettings, NotNegative, Positive, Precision, Section
+from lvo.train.config import Count, DataSettings, ManifestSettings, NotNegative, Positive, Section
 
 __all__ = ["BaselineConfig", "BaselineFit", "BaselineNetwork", "is_baseline", "load_baseline_config"]
 
