@@ -28,13 +28,24 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class CtaSettings(_Section, frozen=True):
-    """How the CT angiogram is judged."""
+    """How the CT angiogram is judged.
+
+    Args:
+        model: folder below models/ with network and call.
+        suspected_probability: from here on an occlusion is suspected.
+        indeterminate_probability: from here on it cannot be told; below, none is detected.
+        min_arterial_hu: arteries with less are not judged; routine angiograms have 250 to 350 HU at 120 kV.
+        max_slice_mm: angiograms with slices farther apart or thicker are not judged.
+        max_negative_slice_mm: from slices above this an occlusion can be suspected, but not called undetected.
+        mirrored: the network looks at the mirror image too.
+    """
 
     model: str = "arteries"
     suspected_probability: Fraction = 0.7
     indeterminate_probability: Fraction = 0.35
     min_arterial_hu: Positive = 150.0
-    max_slice_mm: Positive = 1.5
+    max_slice_mm: Positive = 3.0
+    max_negative_slice_mm: Positive = 1.5
     mirrored: bool = True
 
     def __post_init__(self) -> None:

@@ -158,6 +158,9 @@ def _answer(
     """What `lvo run` would say: slices that it refuses are refused here too, whatever the crop shows."""
     if truth.slice_mm > config.cta.max_slice_mm:
         return None, (f"slices are {truth.slice_mm:g} mm, {config.cta.max_slice_mm:g} mm or less are needed",)
+    from lvo.pipeline.angiogram import never_negative_if_thick
+
+    outcome = never_negative_if_thick(outcome, truth.slice_mm, config.cta)
     if isinstance(outcome, NotAssessable):
         return None, outcome.reasons
     finding = outcome.value.finding

@@ -1,15 +1,15 @@
 """CT angiogram: files to finding."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lvo.config import Config
+from lvo.config import Config, CtaSettings
 from lvo.core.anatomy import ARTERY_BOX_ATLAS_MM, ARTERY_PROBABILITY, ARTERY_TREES, VESSEL_CLASSES
 from lvo.core.grid import Grid
 from lvo.core.outcome import Absent, Assessed, NotAssessable, Outcome
 from lvo.core.pose import HeadPose
-from lvo.core.report import CtaResult, Severity
+from lvo.core.report import Call, CtaResult, QualityNote, Severity
 from lvo.core.volume import AIR_HU, Quantity, Volume
 from lvo.cta.decode import decode
 from lvo.cta.voxels import CLOT_PROBABILITY
@@ -24,7 +24,7 @@ from lvo.image.scan_quality import check_scan, quality_notes
 from lvo.infer import predict
 from lvo.pipeline.records import Models, Progress
 
-__all__ = ["Angiogram", "JudgedCrop", "analyze_angiogram", "judge_crop", "likeliest"]
+__all__ = ["Angiogram", "JudgedCrop", "analyze_angiogram", "judge_crop", "likeliest", "never_negative_if_thick"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,8 +73,35 @@ def analyze_angiogram(selection: Selection, models: Models, config: Config, prog
     refusals = tuple(f"CT angiogram: {note.text}" for note in notes if note.severity is Severity.REFUSAL)
     if refusals:
         return Angiogram(NotAssessable(refusals), loaded, head.value.pose)
-    outcome = _judge(loaded.volume, head.value, models, config, progress)
+    judged = _judge(loaded.volume, head.value, models, config, progress)
+    outcome = never_negative_if_thick(judged, _slice_mm(loaded), config.cta)
     return Angiogram(outcome, loaded, head.value.pose)
+
+
+def never_negative_if_thick(
+    outcome: Assessed[CtaResult] | NotAssessable, slice_mm: float, settings: CtaSettings
+) -> Assessed[CtaResult] | NotAssessable:
+    """Withhold that nothing was detected where the slices are too thick to say so; what is suspected stands, with a warning.
+
+    Args:
+        outcome: of the judgement.
+        slice_mm: distance or thickness of the slices, whichever is larger.
+        settings: with the limit.
+    """
+    limit_mm = settings.max_negative_slice_mm
+    if isinstance(outcome, NotAssessable) or slice_mm <= limit_mm:
+        return outcome
+    if outcome.value.finding.call is Call.NOT_DETECTED:
+        needed = f"{limit_mm:g} mm or less are needed to say that no occlusion was detected"
+        return NotAssessable((f"CT angiogram: slices are {slice_mm:.2f} mm, {needed}; send the thin series",))
+    text = f"slices are {slice_mm:.2f} mm: occlusions of small branches may be missed, and the point is less certain"
+    note = QualityNote("cta.thick_slices", Severity.WARNING, text)
+    return Assessed(replace(outcome.value, notes=(*outcome.value.notes, note)))
+
+
+def _slice_mm(loaded: LoadedVolume) -> float:
+    """Distance or thickness of the slices, whichever is larger: both blur small vessels alike."""
+    return max(float(loaded.volume.grid.spacing_kji_mm[0]), loaded.slice_thickness_mm or 0.0)
 
 
 def _unfit(loaded: LoadedVolume, max_slice_mm: float) -> str:
@@ -85,7 +112,7 @@ def _unfit(loaded: LoadedVolume, max_slice_mm: float) -> str:
         found = f"only {n_slices} slices that cover {n_slices * apart_mm:.0f} mm are there"
         needed = f"at least {MIN_SLICES} slices and {MIN_COVERAGE_MM:.0f} mm are needed"
         return f"{found}, {needed}; send the whole series again"
-    if max(apart_mm, thick_mm or 0.0) > max_slice_mm:
+    if _slice_mm(loaded) > max_slice_mm:
         thick = "" if thick_mm is None else f" and {thick_mm:.2f} mm thick"
         found, needed = f"slices are {apart_mm:.2f} mm apart{thick}", f"{max_slice_mm} mm or less are needed"
         return f"{found}, {needed}; send the thin series"

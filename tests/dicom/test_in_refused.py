@@ -26,9 +26,9 @@ def _outcome(*series):
 @pytest.mark.parametrize(
     ("step_mm", "tags", "says"),
     [
-        pytest.param(0.8, {"SliceThickness": 3.0}, "0.80 mm apart and 3.00 mm thick, 1.5 mm or less", id="thick, overlapping"),
-        pytest.param(2.0, {"SliceThickness": 1.0}, "2.00 mm apart and 1.00 mm thick, 1.5 mm or less", id="far apart"),
-        pytest.param(2.0, {"SliceThickness": None}, "2.00 mm apart, 1.5 mm or less", id="thickness unknown"),
+        pytest.param(0.8, {"SliceThickness": 4.0}, "0.80 mm apart and 4.00 mm thick, 3.0 mm or less", id="thick, overlapping"),
+        pytest.param(3.2, {"SliceThickness": 1.0}, "3.20 mm apart and 1.00 mm thick, 3.0 mm or less", id="far apart"),
+        pytest.param(3.2, {"SliceThickness": None}, "3.20 mm apart, 3.0 mm or less", id="thickness unknown"),
         pytest.param(0.8, {"SliceThickness": 1.0, "ImagePositionPatient": None}, "have no Image Position", id="no positions"),
     ],
 )
@@ -42,7 +42,7 @@ def test_an_unusable_angiogram_is_refused_with_its_numbers(writer, make_column, 
 
 def test_a_thin_angiogram_passes_and_none_at_all_is_absent(writer, make_column):
     """The rule says yes to slices of the limit itself: what is then refused is the empty head."""
-    made = writer.series(np.full((54, 8, 8), -1000), make_column(54, 1.5), tags=CTA | {"SliceThickness": 1.5})
+    made = writer.series(np.full((27, 8, 8), -1000), make_column(27, 3.0), tags=CTA | {"SliceThickness": 3.0})
     outcome = _outcome(made)
     assert isinstance(outcome, NotAssessable)
     assert "mm apart" not in outcome.reasons[0]

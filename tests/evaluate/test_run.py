@@ -70,12 +70,24 @@ def test_a_row_has_truth_and_result_side_by_side(setup):
     assert "collateral_grade" not in healthy.facts
 
 
-def test_slices_that_the_pipeline_refuses_are_not_assessable_here_either(setup):
-    bench = open_bench(setup())
-    thick = next(seed for seed in range(6225, 6480) if draw_case(seed, "evaluation").family == "thick")
-    (row,) = run_case(bench, thick, (AS_IS,))
-    assert row.found is None
-    assert "1.5 mm or less are needed" in row.reasons[0]
+THICK_HEALTHY = 6411
+"""A healthy head of the evaluation set in slices of 3 mm."""
+
+
+@pytest.mark.parametrize(
+    ("seed", "slice_mm", "says"),
+    [
+        pytest.param(6417, 5.0, "3 mm or less are needed", id="too thick to be judged"),
+        pytest.param(THICK_HEALTHY, 3.0, "1.5 mm or less are needed to say that no occlusion", id="too thick to exclude"),
+        pytest.param(6075, 3.0, "", id="thick, but an occlusion of M1 shows"),
+    ],
+)
+def test_thick_slices_are_answered_as_the_pipeline_answers_them(setup, seed, slice_mm, says):
+    (row,) = run_case(open_bench(setup()), seed, (AS_IS,))
+    assert row.facts["slice_mm"] == slice_mm
+    assert row.suspected == (not says)
+    assert (row.found is None) == bool(says)
+    assert says in "".join(row.reasons)
 
 
 def test_a_mirrored_scan_is_answered_on_the_side_of_the_patient(setup):
@@ -219,9 +231,8 @@ def test_a_report_has_every_figure_and_says_what_part_was_run(setup, tmp_path):
 
 def test_failures_are_drawn_and_listed(setup, tmp_path, make_row):
     bench = open_bench(setup())
-    thick = next(seed for seed in range(6225, 6480) if draw_case(seed, "evaluation").family == "thick")
-    _, rows = evaluate_cases(setup(), [(thick, (AS_IS,))], RowFile(tmp_path / "rows.jsonl"))
-    picture = tmp_path / "failures" / f"{thick}-{bench.key[:8]}.png"
+    _, rows = evaluate_cases(setup(), [(THICK_HEALTHY, (AS_IS,))], RowFile(tmp_path / "rows.jsonl"))
+    picture = tmp_path / "failures" / f"{THICK_HEALTHY}-{bench.key[:8]}.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
     missed = make_row("<b>&", key=bench.key, call=Call.NOT_DETECTED, facts={"family": "plain"})
     write_report([*rows, missed], about(bench), tmp_path, pictures=tmp_path / "failures")

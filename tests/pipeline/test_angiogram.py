@@ -6,11 +6,12 @@ import pytest
 from lvo.config import Config, CtaSettings
 from lvo.core.anatomy import ARTERY_TREES, VESSEL_CLASSES
 from lvo.core.grid import Grid
-from lvo.core.outcome import NotAssessable
+from lvo.core.outcome import Assessed, NotAssessable
 from lvo.core.pose import HeadPose
+from lvo.core.report import Call, CtaResult, Finding
 from lvo.core.volume import Quantity, Volume
 from lvo.pipeline import angiogram as room
-from lvo.pipeline.angiogram import judge_crop, likeliest
+from lvo.pipeline.angiogram import judge_crop, likeliest, never_negative_if_thick
 from lvo.pipeline.records import Models, Progress
 
 GRID = Grid.from_axes((1, 1, 9), (1.0, 2.0, 3.0), origin_lps_mm=(4.0, 5.0, 6.0))
@@ -71,3 +72,29 @@ def test_settings_and_pose_reach_the_network_and_the_call(monkeypatch, mirrored)
     assert given["scanned"] is scanned
     assert given["settings"].min_arterial_hu == 123.0
     assert {"cta.arteries", "cta.call"} <= progress.timings_s.keys()
+
+
+def judged(call):
+    return Assessed(CtaResult(Finding(call, 0.5, 0.7, None, None, None), (), None, 300.0, "arterial"))
+
+
+@pytest.mark.parametrize("call", list(Call))
+def test_thick_slices_leave_what_is_suspected_and_withhold_that_nothing_is(call):
+    outcome = never_negative_if_thick(judged(call), 2.0, CtaSettings(max_negative_slice_mm=1.5))
+    if call is Call.NOT_DETECTED:
+        assert isinstance(outcome, NotAssessable)
+        assert "slices are 2.00 mm, 1.5 mm or less are needed" in outcome.reasons[0]
+    else:
+        assert outcome.value.finding.call is call
+        assert [note.code for note in outcome.value.notes] == ["cta.thick_slices"]
+
+
+@pytest.mark.parametrize("call", list(Call))
+def test_thin_slices_leave_every_answer_as_it_is(call):
+    thin = judged(call)
+    assert never_negative_if_thick(thin, 1.5, CtaSettings(max_negative_slice_mm=1.5)) is thin
+
+
+def test_a_refusal_of_thick_slices_keeps_its_own_reasons():
+    refused = NotAssessable(("made up",))
+    assert never_negative_if_thick(refused, 2.0, CtaSettings()) is refused

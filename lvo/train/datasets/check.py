@@ -22,8 +22,8 @@ from lvo.train.datasets.tree import Tree, walk
 
 __all__ = ["Checked", "Survey", "survey"]
 
-THICK_MM = CtaSettings().max_slice_mm
-"""Thicker angiograms are refused in use, and hardly show M2."""
+THICK_MM = CtaSettings().max_negative_slice_mm
+"""Thicker angiograms hardly show M2, and in use nothing is excluded from them."""
 LARGE_VOXELS = 60_000_000
 """A head at 0.4 mm has some 50 million voxels."""
 
