@@ -18,7 +18,7 @@ __all__ = ["DETECTORS", "CallHead", "Detector", "HemisphereSuspicion", "Logistic
 
 Detector = Literal["siphon", "stem", "m2"]
 DETECTORS: tuple[Detector, ...] = ("siphon", "stem", "m2")
-"""What is looked for in a hemisphere: a stop in the intracranial carotid, in carotid T or M1, in M2."""
+"""Looked for in a hemisphere, nearest to the heart first: a stop in the intracranial carotid, in carotid T or M1, in M2."""
 
 _MAX_LOGIT = 50.0
 
@@ -90,10 +90,15 @@ class HemisphereSuspicion:
         """That of the most suspicious part."""
         return max(self.siphon, self.stem, self.m2)
 
-    @property
-    def detector(self) -> Detector:
-        """The most suspicious part."""
-        return max(DETECTORS, key=lambda name: float(getattr(self, name)))
+    def detector(self, suspected: float) -> Detector:
+        """The part nearest to the heart that reaches `suspected`, since what lies beyond a stop is missing too.
+
+        Where none does, the most suspicious one.
+        """
+        probabilities: dict[Detector, float] = {name: getattr(self, name) for name in DETECTORS}
+        return next(
+            (name for name in DETECTORS if probabilities[name] >= suspected), max(DETECTORS, key=probabilities.__getitem__)
+        )
 
 
 @dataclass(frozen=True, slots=True)

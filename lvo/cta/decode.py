@@ -81,7 +81,7 @@ def _finding(
     if side is None:
         text = f"no interruption of {', '.join(judged[:-1])} or {judged[-1]} on the vessel map"
         return Finding(call, suspicion.highest, threshold, None, None, None, (text, *unseen)), None
-    place, evidence = _place(measures, suspicion)
+    place, evidence = _place(measures, suspicion, threshold)
     others = tuple(
         f"also suspected: {BASILAR if other is Side.MIDLINE else f'{other.value} hemisphere'}, probability {value:.2f}"
         for other, value in suspicion.places().items()
@@ -91,7 +91,7 @@ def _finding(
     return Finding(call, suspicion.highest, threshold, side, place.site, (x, y, z), (*evidence, *others, *unseen)), place
 
 
-def _place(measures: ArteryMeasures, suspicion: Suspicion) -> tuple[Place, tuple[str, ...]]:
+def _place(measures: ArteryMeasures, suspicion: Suspicion, suspected: float) -> tuple[Place, tuple[str, ...]]:
     """Where the most suspicious place is, and why."""
     worst = suspicion.worst
     if worst is Side.MIDLINE:
@@ -99,9 +99,10 @@ def _place(measures: ArteryMeasures, suspicion: Suspicion) -> tuple[Place, tuple
         assert found is not None  # noqa: S101 - a basilar artery that is not covered has no probability
         return found, reasons(BASILAR, found.path, 0.0 if measures.basilar is None else max(measures.basilar.clot_ml), {})
     hemisphere = suspicion.left if worst is Side.LEFT else suspicion.right
-    place = hemisphere_place(measures, worst, hemisphere.detector)
+    detector = hemisphere.detector(suspected)
+    place = hemisphere_place(measures, worst, detector)
     this, other = measures.pair(worst)
-    clot_ml = dict(zip(("siphon", "stem", "m2"), this.clot_ml, strict=True))[hemisphere.detector]
+    clot_ml = dict(zip(("siphon", "stem", "m2"), this.clot_ml, strict=True))[detector]
     return place, reasons(f"{worst.value} {place.site.value}", place.path, clot_ml, shares(this, other))
 
 

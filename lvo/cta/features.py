@@ -155,8 +155,8 @@ class BasilarFeatures:
 
     gap_cm: float
     darkness: float
-    basilar_vs_atlas: float
-    tip_vs_atlas: float
+    fed_tip_vs_atlas: float
+    unfed_posterior: float
     clot: float
     tip_clot: float
 
@@ -167,13 +167,14 @@ class BasilarMeasures:
 
     Args:
         path: from the vertebral confluence to the tip.
-        lumen, tip: lumen / what belongs there, of the whole artery and of its tip with both P1 origins.
+        fed_tip: lumen of the tip and of both P1 origins that hangs together with the vertebral arteries / what belongs there.
+        unfed_posterior: share of the lumen of both P2 that does not hang together with them.
         clot_ml: clot voxels along the artery, and at the tip, from which a clot reaches into both P1.
     """
 
     path: Interruption
-    lumen: float
-    tip: float
+    fed_tip: float
+    unfed_posterior: float
     clot_ml: tuple[float, float]
 
 
@@ -205,6 +206,7 @@ def measure_side(
     m2 = np.any([stretch(tree, name, left=left, high_mm=FAR_M2_MM[1]) for name in TRUNKS], axis=0)
     middle = voxels.of_tree("MCA") & voxels.beside(left=left)
     zones = _zones(np.abs(voxels.points_atlas_mm[:, 0]), voxels.points_atlas_mm[:, 1])
+    fed = voxels.fed[0 if left else 1]
     beyond = middle & np.any(zones, axis=0)
     beyond_origin = [stretch(tree, name, left=left, low_mm=_M2_ORIGIN_MM) for name in TRUNKS]
     at_t = voxels.clot_ml(top | a1)
@@ -218,8 +220,8 @@ def measure_side(
         m2=tuple(_share(voxels, stretch(tree, name, left=left), (name,)) for name in TRUNKS),
         a1=_share(voxels, a1, ("A1",)),
         zones_ml=tuple(float((middle & zone).sum()) * voxels.voxel_ml for zone in zones),  # type: ignore[arg-type]
-        unfed=_unfed(voxels, beyond, left=left),
-        unfed_m2=tuple(_unfed(voxels, middle & voxels.on(trunk), left=left) for trunk in beyond_origin),
+        unfed=_unfed(fed, beyond),
+        unfed_m2=tuple(_unfed(fed, middle & voxels.on(trunk)) for trunk in beyond_origin),
         m1_hu=_lumen_hu(voxels, m1),
         clot_ml=(voxels.clot_ml(siphon), stem, voxels.clot_ml(m2)),
         clot_at_t=at_t / stem if stem > 0 else 0.0,
@@ -234,11 +236,12 @@ def measure_basilar(artery: Volume, pose: HeadPose, voxels: VesselVoxels) -> Bas
     origins = [stretch(tree, "P1", left=left, high_mm=_TIP_MM) for left in (True, False)]
     parts = [(top, "BA"), *((origin, "P1") for origin in origins)]
     tip = np.any([member for member, _ in parts], axis=0)
-    tip_ml = float(voxels.on(tip).sum()) * voxels.voxel_ml
+    expected_tip_ml = sum(expected_ml(tree, member, (name,)) for member, name in parts)
+    posterior = np.any([stretch(tree, "P2", left=left) for left in (True, False)], axis=0)
     return BasilarMeasures(
         path=find_interruption(artery, voxels.darkness, pose, basilar_route(tree)),
-        lumen=_share(voxels, trunk, ("BA",)),
-        tip=tip_ml / sum(expected_ml(tree, member, (name,)) for member, name in parts),
+        fed_tip=float((voxels.on(tip) & voxels.fed_behind).sum()) * voxels.voxel_ml / expected_tip_ml,
+        unfed_posterior=_unfed(voxels.fed_behind, voxels.on(posterior)),
         clot_ml=(voxels.clot_ml(trunk), voxels.clot_ml(tip)),
     )
 
@@ -276,8 +279,14 @@ def hemisphere_features(side: SideMeasures, other: SideMeasures) -> HemisphereFe
 def basilar_features(basilar: BasilarMeasures) -> BasilarFeatures:
     """The basilar artery against the atlas."""
     clot, tip_clot = (float(np.log1p(clot / _CLOT_FLOOR_ML)) for clot in basilar.clot_ml)
-    lumen, tip = (_log_ratio(share, 1.0, _FLOOR) for share in (basilar.lumen, basilar.tip))
-    return BasilarFeatures(_gap_cm(basilar.path), basilar.path.darkness, lumen, tip, clot, tip_clot)
+    return BasilarFeatures(
+        gap_cm=_gap_cm(basilar.path),
+        darkness=basilar.path.darkness,
+        fed_tip_vs_atlas=_log_ratio(basilar.fed_tip, 1.0, _FLOOR),
+        unfed_posterior=basilar.unfed_posterior,
+        clot=clot,
+        tip_clot=tip_clot,
+    )
 
 
 def _zones(lateral_mm: NDArray[np.float64], back_mm: NDArray[np.float64]) -> tuple[NDArray[np.bool_], ...]:
@@ -286,9 +295,9 @@ def _zones(lateral_mm: NDArray[np.float64], back_mm: NDArray[np.float64]) -> tup
     return insula, cortex & (back_mm < _FRONT_BACK_MM), cortex & (back_mm >= _FRONT_BACK_MM)
 
 
-def _unfed(voxels: VesselVoxels, member: NDArray[np.bool_], *, left: bool) -> float:
-    """Share of some voxels that does not hang together with the carotid; 1 where there is hardly any lumen."""
-    return float((~voxels.fed[0 if left else 1])[member].mean()) if member.sum() >= _FEW else 1.0
+def _unfed(fed: NDArray[np.bool_], member: NDArray[np.bool_]) -> float:
+    """Share of some voxels that is not fed; 1 where there is hardly any lumen."""
+    return float((~fed)[member].mean()) if member.sum() >= _FEW else 1.0
 
 
 def _share(voxels: VesselVoxels, member: NDArray[np.bool_], names: Sequence[str]) -> float:

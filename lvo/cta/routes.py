@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from lvo.cta.path import Route, Zone
 from lvo.cta.tree import ArteryTree, stretch
+from lvo.cta.voxels import BASILAR_START_MM
 
 __all__ = [
     "CAROTID_TOP_MM", "FAR_M2_MM", "SIPHON_MM", "TRUNKS", "basilar_route", "carotid_end_mm", "carotid_route", "side_routes",
@@ -30,7 +31,7 @@ the origin of M2 has ended."""
 _START_REACH_MM, _NEAR_REACH_MM, _FAR_REACH_MM = 7.0, 8.0, 7.0
 """Half of people's courses lie within 4 mm of the atlas; trunks are looked for as far out as they cannot be confused."""
 
-_BASILAR_START_MM, _P1_END_MM = 8.0, 6.0
+_P1_END_MM = 6.0
 """The basilar artery is followed into the first part of either P1, beyond an embolus at its tip."""
 
 _Part = tuple[str, bool, float, float]
@@ -67,7 +68,7 @@ def carotid_route(tree: ArteryTree, *, left: bool) -> Route:
 
 def basilar_route(tree: ArteryTree) -> Route:
     """From the vertebral confluence to the first part of P1."""
-    start = _zone(tree, _START_REACH_MM, ("BA", True, 0.0, _BASILAR_START_MM))
+    start = _zone(tree, _START_REACH_MM, ("BA", True, 0.0, BASILAR_START_MM))
     origins = tuple(("P1", left, 0.0, _P1_END_MM) for left in (True, False))
     return Route(start, _zone(tree, _START_REACH_MM, *origins), _course(tree, ("BA", True, 0.0, np.inf), *origins))
 

@@ -13,13 +13,16 @@ from lvo.core.volume import Volume
 from lvo.cta.bolus import SOFT_HU, arterial_level_hu
 from lvo.cta.tree import ArteryTree, align_tree, atlas_tree, nearest_points, stretch
 
-__all__ = ["CLOT_PROBABILITY", "VesselVoxels", "find_voxels"]
+__all__ = ["BASILAR_START_MM", "CLOT_PROBABILITY", "VesselVoxels", "find_voxels"]
 
 CLOT_PROBABILITY = 0.3
 """On a vessel map, a voxel may be clot from here on: clots are rare, so the network seldom dares more."""
 
 _BRIDGE_MM = 3.3
 """Breaks in a thin branch up to this length are the map's own: most clots are longer (8 to 20 mm in M1, 3 to 12 mm in M2)."""
+
+BASILAR_START_MM = 8.0
+"""The basilar artery is followed from its first millimetres, whichever vertebral artery feeds it."""
 
 _LEAST_CONTRAST_HU = 50.0
 _SMOOTHING = 0.5
@@ -37,6 +40,7 @@ class VesselVoxels:
         nearest: (N,) index of the nearest tree point, -1 where none is within reach.
         fed: (2, N) True where lumen hangs together with the carotid of the left, and of the right side, breaks of up to
             3.3 mm set aside.
+        fed_behind: (N,) the same for the vertebral arteries and the first of the basilar artery.
         hu: (N,) attenuation.
         darkness: of the image, 0 as bright as the arteries to 1 as dark as tissue.
         clot_atlas_mm: (M, 3) clot voxels, atlas LPS mm.
@@ -49,6 +53,7 @@ class VesselVoxels:
     tree_index: NDArray[np.intp]
     nearest: NDArray[np.int64]
     fed: NDArray[np.bool_]
+    fed_behind: NDArray[np.bool_]
     hu: NDArray[np.float32]
     darkness: Volume
     clot_atlas_mm: NDArray[np.float64]
@@ -96,7 +101,8 @@ def find_voxels(hu: Volume, vessels: Mapping[str, Volume], pose: HeadPose) -> Ve
         points_atlas_mm=points,
         tree_index=trees,
         nearest=nearest,
-        fed=np.stack([_fed(tree, piece, nearest, left=left) for left in (True, False)]),
+        fed=np.stack([_fed(piece, nearest, _carotid(tree, left=left)) for left in (True, False)]),
+        fed_behind=_fed(piece, nearest, _confluence(tree)),
         hu=np.asarray(hu.array[where], dtype=np.float32),
         darkness=replace(artery, array=_darkness(hu.array, arterial_level_hu(hu.array, artery.array))),
         clot_atlas_mm=clot_points,
@@ -120,8 +126,17 @@ def _pieces(lumen: NDArray[np.bool_], spacing_kji_mm: NDArray[np.float64]) -> ND
     return np.asarray(ndimage.label(away_mm <= _BRIDGE_MM / 2.0, structure=np.ones((3, 3, 3)))[0], dtype=np.intp)
 
 
-def _fed(tree: ArteryTree, piece: NDArray[np.intp], nearest: NDArray[np.int64], *, left: bool) -> NDArray[np.bool_]:
-    """(N,) what hangs together with the intracranial carotid of one side."""
-    carotid = stretch(tree, "ICA", left=left) | stretch(tree, "ICA-T", left=left)
-    roots = np.unique(piece[(nearest >= 0) & carotid[nearest]]) if len(piece) else piece
-    return np.isin(piece, roots)
+def _carotid(tree: ArteryTree, *, left: bool) -> NDArray[np.bool_]:
+    """(P,) the intracranial carotid of one side."""
+    return stretch(tree, "ICA", left=left) | stretch(tree, "ICA-T", left=left)
+
+
+def _confluence(tree: ArteryTree) -> NDArray[np.bool_]:
+    """(P,) both vertebral arteries and the first of the basilar artery."""
+    vertebral = [stretch(tree, "VA", left=left) for left in (True, False)]
+    return np.asarray(np.any([*vertebral, stretch(tree, "BA", left=True, high_mm=BASILAR_START_MM)], axis=0))
+
+
+def _fed(piece: NDArray[np.intp], nearest: NDArray[np.int64], root: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(N,) what hangs together with the voxels beside some (P,) tree points."""
+    return np.isin(piece, piece[(nearest >= 0) & root[nearest]] if len(piece) else piece)

@@ -55,7 +55,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "m2": (
         "branch_cut_off", "weaker_zone_vs_other", "insula_vs_other", "unfed", "m2_clot",
     ),
-    "basilar": ("gap_cm", "darkness", "basilar_vs_atlas", "tip_vs_atlas", "clot", "tip_clot"),
+    "basilar": ("gap_cm", "darkness", "fed_tip_vs_atlas", "unfed_posterior", "clot", "tip_clot"),
 }  # fmt: skip
 """What each detector looks at."""
 

@@ -49,8 +49,8 @@ def test_a_symmetric_head_without_disease_has_no_gap_and_ratios_near_zero(measur
             assert abs(value) < limit, (side, name, value)
     basilar = measures.basilar_features()
     assert (basilar.gap_cm, basilar.clot, basilar.tip_clot) == (0.0, 0.0, 0.0)
-    assert abs(basilar.basilar_vs_atlas) < 0.45
-    assert abs(basilar.tip_vs_atlas) < 0.45
+    assert abs(basilar.fed_tip_vs_atlas) < 0.45
+    assert basilar.unfed_posterior == 0.0
 
 
 @SIDES
@@ -64,7 +64,7 @@ def test_a_stop_raises_what_belongs_to_it_on_its_side_alone(measured, stop, side
 
 def test_a_basilar_stop_raises_nothing_in_the_hemispheres(measured):
     usual, found = measured(), measured(closed("basilar", Side.LEFT))
-    assert raised(found.basilar_features(), usual.basilar_features()) == {"gap_cm", "darkness", "basilar_vs_atlas"}
+    assert raised(found.basilar_features(), usual.basilar_features()) == {"gap_cm", "darkness", "fed_tip_vs_atlas", "unfed_posterior"}
     for side in (Side.LEFT, Side.RIGHT):
         assert raised(found.features(side), usual.features(side)) == set()
 
@@ -73,8 +73,7 @@ def test_a_stop_at_the_basilar_tip_is_seen_there(measured):
     """Both P1 origins and the last of the basilar artery are empty; most of the artery is not."""
     tip = {("BA", True): (0.75, 1.1), ("P1", True): (0.0, 1.1), ("P1", False): (0.0, 1.1)}
     usual, found = measured().basilar_features(), measured(tip).basilar_features()
-    assert found.tip_vs_atlas < usual.tip_vs_atlas - 0.7
-    assert found.basilar_vs_atlas > usual.basilar_vs_atlas - 0.5
+    assert found.fed_tip_vs_atlas < usual.fed_tip_vs_atlas - 0.7
 
 
 @pytest.mark.parametrize("filled_beyond", [True, False], ids=["P1 filled from elsewhere", "nothing beyond"])

@@ -160,10 +160,12 @@ def test_probabilities_are_those_of_the_calibration():
     assert suspect(head, features(), features(), None).basilar is None
 
 
-def test_the_most_suspicious_part_names_the_detector():
-    assert HemisphereSuspicion(0.2, 0.3, 0.4).detector == "m2"
-    assert HemisphereSuspicion(0.2, 0.9, 0.4).detector == "stem"
-    assert HemisphereSuspicion(0.5, 0.3, 0.4).detector == "siphon"
+def test_the_suspected_part_nearest_to_the_heart_names_the_detector():
+    assert HemisphereSuspicion(0.2, 0.3, 0.4).detector(0.7) == "m2"
+    assert HemisphereSuspicion(0.5, 0.3, 0.4).detector(0.7) == "siphon"
+    assert HemisphereSuspicion(0.2, 0.9, 0.95).detector(0.7) == "stem"  # M2 is empty because M1 is
+    assert HemisphereSuspicion(0.7, 0.9, 0.95).detector(0.7) == "siphon"
+    assert HemisphereSuspicion(0.69, 0.6, 0.95).detector(0.7) == "m2"
     assert HemisphereSuspicion(0.2, 0.9, 0.4).highest == 0.9
 
 

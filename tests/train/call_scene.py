@@ -31,6 +31,15 @@ TELLING = {
 }  # fmt: skip
 """What an occlusion changes in the features of its side."""
 
+TELLING_BASILAR = {
+    "gap_cm": 1.5,
+    "darkness": 0.8,
+    "fed_tip_vs_atlas": -1.2,
+    "unfed_posterior": 0.8,
+    "clot": 1.0,
+    "tip_clot": 1.0,
+}
+
 
 def hemisphere(rng, sites=()):
     """A healthy hemisphere with a little noise, changed by what is occluded."""
@@ -46,10 +55,11 @@ def case(seed, *stops, seen=True):
     rng = np.random.default_rng(seed)
     left, right = (hemisphere(rng, [site for where, site in stops if where is side]) for side in (Side.LEFT, Side.RIGHT))
     closed = any(site is Site.BA for _, site in stops)
-    basilar = (
-        BasilarFeatures(*(0.1 * rng.standard_normal(6) + np.array([1.5, 0.8, -1.2, -0.8, 1.0, 1.0]) * closed)) if seen else None
-    )
-    return CallCase(seed, "plain", left, right, basilar, stops)
+    values = {
+        field.name: 0.1 * rng.standard_normal() + closed * TELLING_BASILAR.get(field.name, 0.0)
+        for field in fields(BasilarFeatures)
+    }
+    return CallCase(seed, "plain", left, right, BasilarFeatures(**values) if seen else None, stops)
 
 
 def drawn(n=160):

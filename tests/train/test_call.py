@@ -35,8 +35,8 @@ def test_what_can_be_told_apart_is(fitted):
     ("arterial_hu", "slice_mm", "refused"),
     [
         pytest.param(300.0, 0.6, False, id="a good scan"),
-        pytest.param(300.0, 1.5, False, id="slices as thick as may be"),
-        pytest.param(300.0, 1.51, True, id="slices too thick"),
+        pytest.param(300.0, 3.0, False, id="slices as thick as may be"),
+        pytest.param(300.0, 3.01, True, id="slices too thick"),
         pytest.param(150.0, 0.6, False, id="as little contrast as may be"),
         pytest.param(149.0, 0.6, True, id="too little contrast"),
         pytest.param(None, 0.6, True, id="no artery"),
@@ -77,7 +77,7 @@ def test_every_detector_sees_its_own_occlusions_and_probability_grows_with_suspi
             new = case(900 + n, (side, site))
             suspicion = suspect(head, new.left, new.right, new.basilar)
             assert suspicion.worst is side
-            assert (suspicion.left if side is Side.LEFT else suspicion.right).detector == part
+            assert (suspicion.left if side is Side.LEFT else suspicion.right).detector(0.5) == part
             assert suspicion.highest > 0.7
     basilar = case(950, (Side.MIDLINE, Site.BA))
     assert suspect(head, basilar.left, basilar.right, basilar.basilar).worst is Side.MIDLINE
