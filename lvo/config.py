@@ -36,7 +36,7 @@ class CtaSettings(_Section, frozen=True):
         indeterminate_probability: from here on it cannot be told; below, none is detected.
         min_arterial_hu: arteries with less are not judged; routine angiograms have 250 to 350 HU at 120 kV.
         max_slice_mm: angiograms with slices farther apart or thicker are not judged.
-        max_negative_slice_mm: from slices above this an occlusion can be suspected, but not called undetected.
+        max_negative_slice_mm: from slices above this an occlusion can be suspected or indeterminate, but not called undetected.
         mirrored: the network looks at the mirror image too.
     """
 

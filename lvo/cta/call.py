@@ -96,9 +96,8 @@ class HemisphereSuspicion:
         Where none does, the most suspicious one.
         """
         probabilities: dict[Detector, float] = {name: getattr(self, name) for name in DETECTORS}
-        return next(
-            (name for name in DETECTORS if probabilities[name] >= suspected), max(DETECTORS, key=probabilities.__getitem__)
-        )
+        reaching = [name for name in DETECTORS if probabilities[name] >= suspected]
+        return reaching[0] if reaching else max(DETECTORS, key=probabilities.__getitem__)
 
 
 @dataclass(frozen=True, slots=True)

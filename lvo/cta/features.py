@@ -167,7 +167,8 @@ class BasilarMeasures:
 
     Args:
         path: from the vertebral confluence to the tip.
-        fed_tip: lumen of the tip and of both P1 origins that hangs together with the vertebral arteries / what belongs there.
+        fed_tip: lumen of the tip and of both P1 origins that hangs together with the vertebral arteries or the first 8 mm of
+            the basilar artery / what belongs there.
         unfed_posterior: share of the lumen of both P2 that does not hang together with them.
         clot_ml: clot voxels along the artery, and at the tip, from which a clot reaches into both P1.
     """

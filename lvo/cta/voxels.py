@@ -40,7 +40,8 @@ class VesselVoxels:
         nearest: (N,) index of the nearest tree point, -1 where none is within reach.
         fed: (2, N) True where lumen hangs together with the carotid of the left, and of the right side, breaks of up to
             3.3 mm set aside.
-        fed_behind: (N,) the same for the vertebral arteries and the first of the basilar artery.
+        fed_behind: (N,) the same for the vertebral arteries and the first 8 mm of the basilar artery: a clot within those is
+            not seen by it.
         hu: (N,) attenuation.
         darkness: of the image, 0 as bright as the arteries to 1 as dark as tissue.
         clot_atlas_mm: (M, 3) clot voxels, atlas LPS mm.
@@ -139,4 +140,4 @@ def _confluence(tree: ArteryTree) -> NDArray[np.bool_]:
 
 def _fed(piece: NDArray[np.intp], nearest: NDArray[np.int64], root: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(N,) what hangs together with the voxels beside some (P,) tree points."""
-    return np.isin(piece, piece[(nearest >= 0) & root[nearest]] if len(piece) else piece)
+    return np.isin(piece, piece[(nearest >= 0) & root[nearest]])

@@ -19,7 +19,7 @@ from lvo.dicom.order import miscounted
 __all__ = ["THIN_MM", "Judged", "Rank", "ranked", "ruled", "scored"]
 
 THIN_MM = 1.5
-"""Slices up to this thickness show M1 and M2; thicker ones are used only when there is nothing else."""
+"""Slices up to this thickness show M1 and M2; they count for more, but a softer kernel or contrast can outweigh them."""
 
 _BETTER = {
     "slices": "thinner slices", "contrast": "contrast that is recorded or described", "kernel": "a softer kernel",

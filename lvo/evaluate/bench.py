@@ -155,11 +155,11 @@ def _row(bench: Bench, case: Case, scanned: ScannedCase, variant: str) -> Row:
 def _answer(
     outcome: Assessed[CtaResult] | NotAssessable, truth: CaseTruth, config: Config
 ) -> tuple[Found | None, tuple[str, ...]]:
-    """What `lvo run` would say: slices that it refuses are refused here too, whatever the crop shows."""
-    if truth.slice_mm > config.cta.max_slice_mm:
-        return None, (f"slices are {truth.slice_mm:g} mm, {config.cta.max_slice_mm:g} mm or less are needed",)
+    """What `lvo run` would say: what it refuses or withholds for thick slices is refused and withheld here too."""
     from lvo.pipeline.angiogram import never_negative_if_thick
 
+    if truth.slice_mm > config.cta.max_slice_mm:
+        return None, (f"slices are {truth.slice_mm:g} mm, {config.cta.max_slice_mm:g} mm or less are needed",)
     outcome = never_negative_if_thick(outcome, truth.slice_mm, config.cta)
     if isinstance(outcome, NotAssessable):
         return None, outcome.reasons

@@ -12,7 +12,7 @@ from lvo.evaluate.metrics import Estimate, auc, expected_calibration_error, reli
 from lvo.evaluate.pictures import png
 from lvo.evaluate.records import Row
 from lvo.evaluate.tables import STRATA, Group, standing, stratify
-from lvo.evaluate.targets import SPECIFICITY, of_sites
+from lvo.evaluate.targets import SPECIFICITY, judged_scores, of_sites
 
 __all__ = ["reliability_figure", "roc_figure", "stress_card"]
 
@@ -34,7 +34,7 @@ def roc_figure(rows: Sequence[Row], suspected: float) -> bytes:
     """
     figure = Figure(figsize=(6.4, 6.0), dpi=100)
     axes = figure.add_subplot()
-    negatives = [row.found.probability for row in standing(rows, "negative") if row.found]
+    negatives = [probability for probability, positive in judged_scores(rows) if not positive]
     parts = {"any covered": (standing(rows, "positive"), _SENSITIVITY)}
     parts |= {name: (of_sites(rows, sites), color) for name, (sites, color) in _CURVES.items()}
     for name, (positives, color) in parts.items():
@@ -63,7 +63,7 @@ def roc_figure(rows: Sequence[Row], suspected: float) -> bytes:
 
 def reliability_figure(rows: Sequence[Row]) -> bytes:
     """Share of occlusions against the probability that was given, and how often each was given."""
-    judged = [(row.found.probability, row.standing == "positive") for row in rows if row.found and row.standing != "aside"]
+    judged = judged_scores(rows)
     probability, positive = np.array([p for p, _ in judged]), np.array([t for _, t in judged], dtype=bool)
     figure = Figure(figsize=(6.0, 6.4), dpi=100)
     top, bottom = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)

@@ -10,10 +10,11 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from lvo.config import CtaSettings
 from lvo.core.report import Call, Side, Site
 from lvo.errors import InputError, OutputError
 
-__all__ = ["AS_IS", "COVERED", "Found", "Row", "RowFile", "Standing", "TrueStop", "is_covered"]
+__all__ = ["AS_IS", "COVERED", "Found", "Row", "RowFile", "Standing", "TrueStop", "answers_both_ways", "is_covered"]
 
 Position: TypeAlias = tuple[float, float, float]
 Standing: TypeAlias = Literal["positive", "negative", "aside"]
@@ -86,6 +87,11 @@ class Row(_Record, frozen=True):
         return "positive" if any(map(is_covered, self.stops)) else "aside"
 
     @property
+    def judged(self) -> bool:
+        """Whether there is a call, where either call was possible: what figures of those judged are made of."""
+        return self.found is not None and answers_both_ways(self.facts)
+
+    @property
     def suspected(self) -> bool:
         """Whether an occlusion was called; a case that could not be judged was not."""
         return self.found is not None and self.found.call is Call.SUSPECTED
@@ -118,6 +124,16 @@ class Row(_Record, frozen=True):
             return None
         known = [stop.location_lps_mm for stop in self.stops if stop.location_lps_mm is not None]
         return min((math.dist(self.found.location_lps_mm, place) for place in known), default=None)
+
+
+def answers_both_ways(facts: Mapping[str, float | str]) -> bool:
+    """Whether a scan could have been called without an occlusion, as far as its facts tell the thickness of its slices.
+
+    From thick ones an occlusion is suspected, or nothing is said (`CtaSettings.max_negative_slice_mm`): among those judged they
+    are found only where that flatters.
+    """
+    slice_mm = facts.get("slice_mm", 0.0)
+    return isinstance(slice_mm, str) or slice_mm <= CtaSettings().max_negative_slice_mm
 
 
 def is_covered(stop: TrueStop) -> bool:

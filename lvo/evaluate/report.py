@@ -18,7 +18,7 @@ from lvo.evaluate.figures import reliability_figure, roc_figure, stress_card
 from lvo.evaluate.metrics import brier, mean
 from lvo.evaluate.pictures import FAILURES, contact_sheet, failure_of, picture_name
 from lvo.evaluate.records import AS_IS, Row
-from lvo.evaluate.targets import estimate, targets
+from lvo.evaluate.targets import estimate, judged_scores, targets
 
 __all__ = ["About", "write_report"]
 
@@ -136,7 +136,7 @@ def _about_section(as_is: Sequence[Row], about: About) -> Section:
 
 
 def _calibration_section(as_is: Sequence[Row]) -> Section:
-    judged = [(row.found.probability, row.standing == "positive") for row in as_is if row.found and row.standing != "aside"]
+    judged = judged_scores(as_is)
     value = brier([p for p, _ in judged], [positive for _, positive in judged])
     share = np.mean([positive for _, positive in judged]) if judged else np.nan
     words = (f"Brier score {value:.3f} on {len(judged)} judged cases, of which {share:.0%} have an occlusion.",)

@@ -22,6 +22,7 @@ __all__ = [
     "asymmetry_auc",
     "at_specificity",
     "estimate",
+    "judged_scores",
     "kept",
     "of_sites",
     "targets",
@@ -69,7 +70,7 @@ def targets(rows: Sequence[Row]) -> tuple[Target, ...]:
     point = at_specificity(as_is, (Site.ICA_T, Site.M1))
     proximal = group("ICA-T and M1", of_sites(as_is, (Site.ICA_T, Site.M1))).sensitivity
     specificity = _specificity(as_is)
-    judged = group("judged", [row for row in of_sites(as_is, (Site.ICA_T, Site.M1)) if row.found]).sensitivity
+    judged = group("judged", [row for row in of_sites(as_is, (Site.ICA_T, Site.M1)) if row.judged]).sensitivity
     threshold = f"specificity there {estimate(specificity)}; sensitivity on those judged {estimate(judged)}"
     ranked_last = f"{estimate(any_lvo_auc(as_is))} when occlusions that were not judged rank last"
     return (
@@ -104,7 +105,7 @@ def of_sites(rows: Sequence[Row], sites: tuple[Site, ...]) -> list[Row]:
 
 def any_lvo_auc(rows: Sequence[Row], *, judged_only: bool = False) -> Estimate:
     """Area under the ROC curve. Positives that were not judged rank below all, negatives that were not are left out."""
-    positives = [row for row in standing(rows, "positive") if row.found is not None or not judged_only]
+    positives = [row for row in standing(rows, "positive") if row.judged or not judged_only]
     return auc([_score(row) for row in positives], _negative_scores(rows))
 
 
@@ -153,12 +154,18 @@ def _is_reversed(before: Row, after: Row) -> bool:
     )
 
 
+def judged_scores(rows: Sequence[Row]) -> list[tuple[float, bool]]:
+    """Probability, and whether there is an occlusion, of the positives and negatives that were judged."""
+    parts = [row for row in rows if row.judged and row.standing != "aside"]
+    return [(row.found.probability, row.standing == "positive") for row in parts if row.found is not None]
+
+
 def _score(row: Row) -> float:
     return float("-inf") if row.found is None else row.found.probability
 
 
 def _negative_scores(rows: Sequence[Row]) -> list[float]:
-    return [row.found.probability for row in standing(rows, "negative") if row.found is not None]
+    return [probability for probability, positive in judged_scores(rows) if not positive]
 
 
 def _specificity(rows: Sequence[Row]) -> Estimate:
@@ -167,8 +174,8 @@ def _specificity(rows: Sequence[Row]) -> Estimate:
 
 
 def _calibration(rows: Sequence[Row]) -> Estimate:
-    judged = [(row.found.probability, row.standing == "positive") for row in rows if row.found and row.standing != "aside"]
-    return expected_calibration_error([p for p, _ in judged], [positive for _, positive in judged])
+    scores = judged_scores(rows)
+    return expected_calibration_error([p for p, _ in scores], [positive for _, positive in scores])
 
 
 def _worst_family(rows: Sequence[Row]) -> Target:

@@ -1,4 +1,4 @@
-"""What of a thin CT angiogram cannot be trusted: slices between which the head moved, metal, bone that was taken out.
+"""What of a CT angiogram cannot be trusted: slices between which the head moved, metal, bone that was taken out.
 
 Everything is measured on an image of 2 mm pixels around the brain, at the levels where the large arteries run.
 """
@@ -119,6 +119,9 @@ def check_scan(cta: Volume, brain: Volume, pose: HeadPose) -> ScanQuality:
 def quality_notes(quality: ScanQuality) -> tuple[QualityNote, ...]:
     """What a reader should know; a refusal where the arteries cannot be judged."""
     notes = []
+    if quality.jolts is None:
+        text = "the slices are too far apart to see whether the head moved between them: an artery may seem to stop there"
+        notes.append(QualityNote("cta.motion_unchecked", Severity.WARNING, text))
     if quality.largest_jolt_mm >= MOVED_MM:
         torn = quality.largest_jolt_mm >= TORN_MM
         text = f"the head moved by {quality.largest_jolt_mm:.1f} mm between slices at the level of the large arteries: "

@@ -29,7 +29,7 @@ GAP_MM = 1.45
 """Slices up to so far apart are compared, the next one at least: slices that overlap share a jolt with their neighbours. Over
 2 mm the skull base changes by itself as much as if the head had moved."""
 MAX_APART_MM = 2.0
-"""Slices further apart differ by too much of their own; the angiogram that is asked for is thinner."""
+"""Slices further apart differ by too much of their own: whether the head moved between them is not known, and is said so."""
 NEAR_MM = 14.0
 """The skull lies so close to the brain; the lower jaw and the headrest, which move by themselves, do not."""
 RANGE_HU = (-200.0, 1000.0)

@@ -89,12 +89,12 @@ def never_negative_if_thick(
         settings: with the limit.
     """
     limit_mm = settings.max_negative_slice_mm
-    if isinstance(outcome, NotAssessable) or slice_mm <= limit_mm:
+    if isinstance(outcome, NotAssessable) or round(slice_mm, 2) <= limit_mm:
         return outcome
     if outcome.value.finding.call is Call.NOT_DETECTED:
         needed = f"{limit_mm:g} mm or less are needed to say that no occlusion was detected"
-        return NotAssessable((f"CT angiogram: slices are {slice_mm:.2f} mm, {needed}; send the thin series",))
-    text = f"slices are {slice_mm:.2f} mm: occlusions of small branches may be missed, and the point is less certain"
+        return NotAssessable((f"CT angiogram: slices are {slice_mm:.2f} mm apart or thick, {needed}; send the thin series",))
+    text = f"slices are {slice_mm:.2f} mm apart or thick: occlusions of small branches may be missed"
     note = QualityNote("cta.thick_slices", Severity.WARNING, text)
     return Assessed(replace(outcome.value, notes=(*outcome.value.notes, note)))
 
@@ -112,7 +112,7 @@ def _unfit(loaded: LoadedVolume, max_slice_mm: float) -> str:
         found = f"only {n_slices} slices that cover {n_slices * apart_mm:.0f} mm are there"
         needed = f"at least {MIN_SLICES} slices and {MIN_COVERAGE_MM:.0f} mm are needed"
         return f"{found}, {needed}; send the whole series again"
-    if _slice_mm(loaded) > max_slice_mm:
+    if round(_slice_mm(loaded), 2) > max_slice_mm:
         thick = "" if thick_mm is None else f" and {thick_mm:.2f} mm thick"
         found, needed = f"slices are {apart_mm:.2f} mm apart{thick}", f"{max_slice_mm} mm or less are needed"
         return f"{found}, {needed}; send the thin series"

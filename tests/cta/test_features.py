@@ -64,7 +64,12 @@ def test_a_stop_raises_what_belongs_to_it_on_its_side_alone(measured, stop, side
 
 def test_a_basilar_stop_raises_nothing_in_the_hemispheres(measured):
     usual, found = measured(), measured(closed("basilar", Side.LEFT))
-    assert raised(found.basilar_features(), usual.basilar_features()) == {"gap_cm", "darkness", "fed_tip_vs_atlas", "unfed_posterior"}
+    assert raised(found.basilar_features(), usual.basilar_features()) == {
+        "gap_cm",
+        "darkness",
+        "fed_tip_vs_atlas",
+        "unfed_posterior",
+    }
     for side in (Side.LEFT, Side.RIGHT):
         assert raised(found.features(side), usual.features(side)) == set()
 
@@ -74,6 +79,7 @@ def test_a_stop_at_the_basilar_tip_is_seen_there(measured):
     tip = {("BA", True): (0.75, 1.1), ("P1", True): (0.0, 1.1), ("P1", False): (0.0, 1.1)}
     usual, found = measured().basilar_features(), measured(tip).basilar_features()
     assert found.fed_tip_vs_atlas < usual.fed_tip_vs_atlas - 0.7
+    assert found.unfed_posterior > 0.9
 
 
 @pytest.mark.parametrize("filled_beyond", [True, False], ids=["P1 filled from elsewhere", "nothing beyond"])

@@ -1,17 +1,20 @@
 """An angiogram that is there but cannot be used: not assessable with its numbers, never absent."""
 
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from lvo_tests_dicom_scene import Scene
 
 from lvo.config import Config
-from lvo.core.outcome import Absent, NotAssessable
+from lvo.core.outcome import Absent, Assessed, NotAssessable
+from lvo.core.report import Call, CtaResult, Finding
 from lvo.core.study import Study
 from lvo.dicom.select import choose
 from lvo.dicom.write.source_headers import SourceSeries, read_headers
 from lvo.errors import InputError
+from lvo.pipeline import angiogram
 from lvo.pipeline.angiogram import analyze_angiogram
 from lvo.pipeline.records import Progress
 
@@ -40,7 +43,29 @@ def test_an_unusable_angiogram_is_refused_with_its_numbers(writer, make_column, 
     assert says in outcome.reasons[0]
 
 
-def test_a_thin_angiogram_passes_and_none_at_all_is_absent(writer, make_column):
+@pytest.mark.parametrize(
+    ("step_mm", "thick_mm", "withheld"),
+    [
+        pytest.param(0.8, 1.5, False, id="thin"),
+        pytest.param(0.8, 3.0, True, id="thick, overlapping"),
+        pytest.param(2.0, 1.0, True, id="far apart"),
+        pytest.param(2.0, None, True, id="thickness unknown"),
+    ],
+)
+def test_thick_slices_never_end_as_not_detected(monkeypatch, writer, make_column, step_mm, thick_mm, withheld):
+    """Everything between loading and the answer is made up: no occlusion is found."""
+    clear = Assessed(CtaResult(Finding(Call.NOT_DETECTED, 0.1, 0.7, None, None, None), (), None, 300.0, "arterial"))
+    monkeypatch.setattr(angiogram, "_prepare", lambda _: Assessed(SimpleNamespace(brain=None, pose=None)))
+    monkeypatch.setattr(angiogram, "check_scan", lambda *_: None)
+    monkeypatch.setattr(angiogram, "quality_notes", lambda _: ())
+    monkeypatch.setattr(angiogram, "_judge", lambda *_: clear)
+    n = round(80 / step_mm)
+    outcome = _outcome(writer.series(np.zeros((n, 8, 8)), make_column(n, step_mm), tags=CTA | {"SliceThickness": thick_mm}))
+    assert isinstance(outcome, NotAssessable) == withheld
+    assert not withheld or "to say that no occlusion was detected" in outcome.reasons[0]
+
+
+def test_slices_of_the_limit_pass_and_none_at_all_is_absent(writer, make_column):
     """The rule says yes to slices of the limit itself: what is then refused is the empty head."""
     made = writer.series(np.full((27, 8, 8), -1000), make_column(27, 3.0), tags=CTA | {"SliceThickness": 3.0})
     outcome = _outcome(made)

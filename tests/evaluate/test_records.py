@@ -7,6 +7,7 @@ import pytest
 from lvo.core.report import Call, Side, Site
 from lvo.errors import InputError
 from lvo.evaluate.records import Found, RowFile, TrueStop
+from lvo.evaluate.targets import any_lvo_auc, judged_scores
 
 
 @pytest.mark.parametrize(
@@ -90,3 +91,23 @@ def test_a_line_that_is_no_row_is_refused_by_number(tmp_path, make_row):
         stream.write('{"case": "2", "secret": 1}\n')
     with pytest.raises(InputError, match="line 2, is no row of this version"):
         RowFile(path).read()
+
+
+@pytest.mark.parametrize(
+    ("facts", "judged"),
+    [
+        pytest.param({}, True, id="unknown slices"),
+        pytest.param({"slice_mm": 1.5}, True, id="thin"),
+        pytest.param({"slice_mm": 2.0}, False, id="nothing could have been excluded"),
+    ],
+)
+def test_figures_of_those_judged_leave_out_what_could_only_be_suspected(make_row, facts, judged):
+    """Thick slices are judged only where an occlusion shows: 1 of 2 found must not become 2 of 3."""
+    missed, thin = make_row("missed", call=Call.NOT_DETECTED), make_row("found", call=Call.SUSPECTED)
+    other = make_row("other", call=Call.SUSPECTED, facts=facts)
+    assert other.judged == judged
+    assert not make_row("refused", call=None).judged
+    assert len(judged_scores([missed, thin, other])) == (3 if judged else 2)
+    healthy = make_row("healthy", stop=(), call=Call.INDETERMINATE)
+    area = any_lvo_auc([missed, thin, other, healthy], judged_only=True).value
+    assert area == pytest.approx(2 / 3 if judged else 1 / 2)

@@ -83,7 +83,7 @@ def test_thick_slices_leave_what_is_suspected_and_withhold_that_nothing_is(call)
     outcome = never_negative_if_thick(judged(call), 2.0, CtaSettings(max_negative_slice_mm=1.5))
     if call is Call.NOT_DETECTED:
         assert isinstance(outcome, NotAssessable)
-        assert "slices are 2.00 mm, 1.5 mm or less are needed" in outcome.reasons[0]
+        assert "slices are 2.00 mm apart or thick, 1.5 mm or less are needed" in outcome.reasons[0]
     else:
         assert outcome.value.finding.call is call
         assert [note.code for note in outcome.value.notes] == ["cta.thick_slices"]

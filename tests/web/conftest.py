@@ -35,7 +35,7 @@ def reports(report_phantom, serving) -> dict[str, Report]:
         "not_detected": report_phantom.detailed(call=Call.NOT_DETECTED),
         "indeterminate": report_phantom.detailed(call=Call.INDETERMINATE),
     }
-    refused = NotAssessable(("CT angiogram: slices are 3.00 mm apart, 1.5 mm or less are needed; send the thin series",))
+    refused = NotAssessable(("CT angiogram: slices are 5.00 mm apart, 3.0 mm or less are needed; send the thin series",))
     scan = {"cta": report_phantom.volumes()["cta"]}
     detailed["refused"] = replace(report_phantom.report(), cta=refused, perfusion=NotAssessable(("no bolus",)), volumes=scan)
     return {name: replace(report, study_instance_uid=serving.UIDS[name]) for name, report in detailed.items()}

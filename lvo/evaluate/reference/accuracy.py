@@ -67,7 +67,8 @@ def _counts(cases: Sequence[Case]) -> list[tuple[str, int, int]]:
     positives = [case for case in cases if case.standing == "positive"]
     negatives = [case for case in cases if case.standing == "negative"]
     called, alarms = (sum(case.suspected for case in part) for part in (positives, negatives))
-    judged, spared = (sum(case.answer in _ANALYSED for case in part) for part in (positives, negatives))
+    analysed, spared = (sum(case.answer in _ANALYSED for case in part) for part in (positives, negatives))
+    judged, cleared = ([case for case in part if case.judged] for part in (positives, negatives))
     noticed, unsure = (sum(case.answer == "indeterminate" for case in part) for part in (positives, negatives))
     calls = [case for case in positives if case.suspected]
     sides, sites = ([known for known in part if known is not None] for part in (
@@ -77,8 +78,8 @@ def _counts(cases: Sequence[Case]) -> list[tuple[str, int, int]]:
     return [
         (SENSITIVITY, called, len(positives)),
         (SPECIFICITY, len(negatives) - alarms, len(negatives)),
-        ("sensitivity, judged only", called, judged),
-        ("specificity, judged only", spared - alarms, spared),
+        ("sensitivity, judged only", sum(case.suspected for case in judged), len(judged)),
+        ("specificity, judged only", sum(not case.suspected for case in cleared), len(cleared)),
         ("specificity, not analysed = wrong", spared - alarms, len(negatives)),
         ("sensitivity, indeterminate = alarm", called + noticed, len(positives)),
         ("specificity, indeterminate = alarm", len(negatives) - alarms - unsure, len(negatives)),
@@ -92,7 +93,7 @@ def _counts(cases: Sequence[Case]) -> list[tuple[str, int, int]]:
         ("side right, when called", sum(sides), len(sides)),
         ("artery right, when called", sum(sites), len(sites)),
         (f"point within {NEAR_MM:g} mm, when called", sum(distance <= NEAR_MM for distance in away), len(away)),
-        ("not analysed", len(positives) + len(negatives) - judged - spared, len(positives) + len(negatives)),
+        ("not analysed", len(positives) + len(negatives) - analysed - spared, len(positives) + len(negatives)),
     ]
 
 

@@ -46,7 +46,7 @@ class Froc:
 
 def scores_of(cases: Sequence[Case], *, judged_only: bool = False) -> Scores:
     """Scores of cases with a covered occlusion or none."""
-    kept = [case for case in cases if case.standing != "aside" and (case.found is not None or not judged_only)]
+    kept = [case for case in cases if case.standing != "aside" and (case.judged or not judged_only)]
     probability = [case.found.probability if case.found else -np.inf for case in kept]
     return Scores(
         np.array(probability, dtype=np.float64), np.array([case.standing == "positive" for case in kept], dtype=np.bool_)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from lvo.core.report import Call, Side, Site
-from lvo.evaluate.records import COVERED, Found, Position, Standing
+from lvo.evaluate.records import COVERED, Found, Position, Standing, answers_both_ways
 
 __all__ = ["MASKS", "VOLUMES", "Answer", "Case", "Cohort", "Flow", "Reading", "StudyResult", "Truth", "standing_of"]
 
@@ -108,6 +108,11 @@ class Case:
         return {Call.SUSPECTED: "suspected", Call.INDETERMINATE: "indeterminate", Call.NOT_DETECTED: "not detected"}[
             self.result.found.call
         ]  # type: ignore[return-value]  # mypy widens the values of a dict to str
+
+    @property
+    def judged(self) -> bool:
+        """Whether there is a call, where either call was possible: what figures of those judged are made of."""
+        return self.found is not None and answers_both_ways(self.truth.facts)
 
     @property
     def suspected(self) -> bool:

@@ -23,7 +23,7 @@ from lvo.train.datasets.tree import Tree, walk
 __all__ = ["Checked", "Survey", "survey"]
 
 THICK_MM = CtaSettings().max_negative_slice_mm
-"""Thicker angiograms hardly show M2, and in use nothing is excluded from them."""
+"""Thicker angiograms hardly show M2, and in use an occlusion cannot be excluded from them."""
 LARGE_VOXELS = 60_000_000
 """A head at 0.4 mm has some 50 million voxels."""
 
