@@ -108,6 +108,6 @@ def test_figures_of_those_judged_leave_out_what_could_only_be_suspected(make_row
     assert other.judged == judged
     assert not make_row("refused", call=None).judged
     assert len(judged_scores([missed, thin, other])) == (3 if judged else 2)
-    healthy = make_row("healthy", stop=(), call=Call.INDETERMINATE)
-    area = any_lvo_auc([missed, thin, other, healthy], judged_only=True).value
+    healthy = [make_row(name, stop=(), call=Call.INDETERMINATE) for name in ("healthy", "too")]
+    area = any_lvo_auc([missed, thin, other, *healthy], judged_only=True).value
     assert area == pytest.approx(2 / 3 if judged else 1 / 2)
