@@ -178,10 +178,14 @@ def test_two_runners_share_the_work_and_never_an_item(any_bench):
 
 
 def test_ctrl_c_gives_back_what_was_in_progress(bench):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with SIGINT ignored
     timer = threading.Timer(4.0, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        bench.run([item("sleep:60:1"), item("sleep:60:2")])
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            bench.run([item("sleep:60:1"), item("sleep:60:2")])
+    finally:
+        signal.signal(signal.SIGINT, before)
     with open_table(bench.folder) as table:
         assert table.count()[State.QUEUED] == 2
 
