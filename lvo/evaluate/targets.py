@@ -104,7 +104,10 @@ def of_sites(rows: Sequence[Row], sites: tuple[Site, ...]) -> list[Row]:
 
 
 def any_lvo_auc(rows: Sequence[Row], *, judged_only: bool = False) -> Estimate:
-    """Area under the ROC curve. Positives that were not judged rank below all, negatives that were not are left out."""
+    """Area under the ROC curve. Positives that were not judged rank below all, negatives that were not are left out.
+
+    Judged is what `Row.judged` says.
+    """
     positives = [row for row in standing(rows, "positive") if row.judged or not judged_only]
     return auc([_score(row) for row in positives], _negative_scores(rows))
 
@@ -118,7 +121,7 @@ def asymmetry_auc(rows: Sequence[Row], sites: tuple[Site, ...] | None = None) ->
 
 
 def at_specificity(rows: Sequence[Row], sites: tuple[Site, ...]) -> OperatingPoint:
-    """Sensitivity for the sites where specificity is at least SPECIFICITY on all negatives."""
+    """Sensitivity for the sites where specificity is at least SPECIFICITY on the negatives that were judged (`Row.judged`)."""
     return sensitivity_at([_score(row) for row in of_sites(rows, sites)], _negative_scores(rows), specificity=SPECIFICITY)
 
 
